@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::database::DatabaseArgs;
 use super::progress::Progress;
+use super::serve::stop_signal;
 use crate::server::backup::{Contents, back_up, revision};
 
 const AFTER_LONG_HELP: &str = "\
@@ -18,7 +19,7 @@ keys (hashed), the history and the audit. It can be restored into SQLite and Pos
 
 A file appears under its name only when it is whole. It can be read by its owner only.
 
-Exit codes: 0 done; 1 failed, and there is no file.
+Exit codes: 0 done; 1 failed or interrupted (Ctrl-C, SIGTERM), and there is no file.
 
 Examples:
   rolecall backup rolecall.backup
@@ -40,6 +41,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     if let Some(warning) = database.warning {
         eprintln!("warning: {warning}");
     }
+    let stopped = stop_signal()?;
     let done = async {
         let progress = Progress::new("rows");
         let count = |rows: u64| progress.has_read(usize::try_from(rows).unwrap_or(usize::MAX));
@@ -57,7 +59,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     };
     let contents = tokio::select! {
         done = done => done?,
-        _ = tokio::signal::ctrl_c() => return Err("interrupted; there is no backup".into()),
+        () = stopped => return Err("interrupted; there is no backup".into()),
     };
     // The standard output may be the backup.
     eprintln!("{}", sentence(&contents));

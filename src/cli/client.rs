@@ -143,9 +143,14 @@ impl Client {
             Ok(Err(status)) => status,
             Err(trouble) => return Err(trouble.of_a_write(false).into()),
         };
-        let trouble = self.trouble(&status);
+        Err(self.failed_write(&status))
+    }
+
+    /// Returns why a write failed. Tells a refusal, after which nothing was changed, from other errors.
+    pub fn failed_write(&self, status: &Status) -> Failed {
+        let trouble = self.trouble(status);
         let refused = [Code::AlreadyExists, Code::FailedPrecondition, Code::PermissionDenied];
-        Err(if refused.contains(&status.code()) { Failed::Refused(trouble) } else { trouble.into() })
+        if refused.contains(&status.code()) { Failed::Refused(trouble) } else { trouble.into() }
     }
 
     pub fn trouble(&self, status: &Status) -> Trouble {
@@ -264,6 +269,13 @@ fn canonical(code: Code) -> String {
 /// Returns the reason of the `ErrorInfo`.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Returns true if a caller who may create the project can go on as if it did not exist. A key does not see whether a
+/// project is missing or of the other environment.
+pub fn may_be_missing(status: &Status) -> bool {
+    let missing = [ErrorReason::ProjectNotFound, ErrorReason::ApiKeyEnvironment];
+    ErrorReason::from_str_name(&reason(status)).is_some_and(|reason| missing.contains(&reason))
 }
 
 /// Returns the names of the roles that a refusal is about.

@@ -1,6 +1,7 @@
 //! `rolecall import`: moves in from another product. Shows a plan, and writes it with --apply.
 
 mod apply;
+mod check;
 mod contents;
 mod files;
 mod openfga;
@@ -20,9 +21,10 @@ use clap::{Parser, ValueEnum};
 use super::client::{Client, ServerArgs};
 use super::trouble::{Failed, Trouble};
 use crate::wire::Environment;
+use apply::Import;
 use contents::Contents;
 use plan::Plan;
-use show::Shown;
+use show::{Report, Shown};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -41,13 +43,14 @@ const AFTER_LONG_HELP: &str = "\
 Without --apply it shows what would change and what does not fit, and changes nothing. docs/import.md says what the files \
 hold and how it is imported. An import that was interrupted continues when it is run again.
 
-Exit codes: 0 done, or planned without --apply; 1 or 2 not done or not wholly, with the reason on stderr. What was written \
-before an error stays.
+Exit codes: 0 done, or planned without --apply; 1 the server refused a write; 2 no plan or no answer (wrong usage, a file that \
+cannot be read, roles and permissions that would be refused, no server). The reason is on stderr. What was written before an \
+error stays. Members and orgs that the server refuses one by one are misfits, not an error.
 
 JSON (--json), one object:
   project, applied                        where, and false for a plan
   create_project                          true if the project did not exist
-  configuration                           what changes for permissions, roles and role mappings, in words
+  configuration                           what changes for permissions, roles and role mappings, as in `rolecall plan --json`
   orgs, members                           new, changed and present: numbers
   misfits                                 kind, count and examples of what does not fit";
 
@@ -157,13 +160,21 @@ async fn import(mut contents: Contents, common: Common) -> Result<(), Failed> {
         Kind::Live => Environment::Live,
     });
     let mut plan = Plan::make(&client, &mut contents, environment).await?;
-    let mut shown = Shown::new(&client.project(), &plan, &contents);
-    if let Some(path) = &common.report {
-        show::write_report(path, &contents.misfits)?;
+    let mut shown = Shown::new(&client.project(), &plan, &contents.misfits);
+    let mut report = common.report.as_deref().map(Report::create).transpose()?;
+    if let Some(report) = &mut report {
+        report.write(&contents.misfits)?;
     }
     if common.apply && !plan.is_empty() {
         client.note(shown.table().trim_end());
-        apply::apply(&client, contents, &mut plan, environment.is_some()).await?;
+        let import = Import::new(client.clone(), contents);
+        let applied = apply::apply(&import, &mut plan, environment.is_some()).await;
+        let refused = import.refused();
+        if let Some(report) = &mut report {
+            report.write(&refused.misfits)?;
+        }
+        applied?;
+        shown.without(&refused);
         shown.applied = true;
     }
     Ok(client.show(&shown)?)

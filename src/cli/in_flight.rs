@@ -5,26 +5,27 @@ use tokio::task::JoinSet;
 use super::trouble::{BUG, Trouble};
 
 /// Runs calls, some at a time. Stops at the first error.
-pub async fn in_flight<F>(calls: usize, numbers: std::ops::Range<u64>, call: impl Fn(u64) -> F) -> Result<(), Trouble>
+pub async fn in_flight<F, E>(calls: usize, numbers: std::ops::Range<u64>, call: impl Fn(u64) -> F) -> Result<(), E>
 where
-    F: Future<Output = Result<(), Trouble>> + Send + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: From<Trouble> + Send + 'static,
 {
     let mut running = JoinSet::new();
     for number in numbers {
         if running.len() == calls {
-            finished(running.join_next().await)?;
+            finished::<E>(running.join_next().await)?;
         }
         running.spawn(call(number));
     }
     while !running.is_empty() {
-        finished(running.join_next().await)?;
+        finished::<E>(running.join_next().await)?;
     }
     Ok(())
 }
 
-fn finished(done: Option<Result<Result<(), Trouble>, tokio::task::JoinError>>) -> Result<(), Trouble> {
+fn finished<E: From<Trouble>>(done: Option<Result<Result<(), E>, tokio::task::JoinError>>) -> Result<(), E> {
     match done {
-        Some(Err(error)) => Err(Trouble::new(format!("a call ended early: {error}"), BUG)),
+        Some(Err(error)) => Err(Trouble::new(format!("a call ended early: {error}"), BUG).into()),
         Some(Ok(done)) => done,
         None => Ok(()),
     }

@@ -1,11 +1,16 @@
 //! `rolecall backup` beside a server, and `rolecall restore`.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 use rolecall::wire::CreateOrgRequest;
 
+use crate::import::import;
 use crate::lifecycle::channel;
 use crate::run::{Server, both, output, rolecall, shell_in};
 use crate::support::postgres;
@@ -103,4 +108,67 @@ async fn a_backup_goes_through_a_pipe_and_a_failed_one_leaves_no_file() {
     assert_eq!(back.status.code(), Some(0), "{}", both(&back));
     assert!(both(&back).contains("from postgres"), "{}", both(&back));
     Server::start(folder.path(), &["--database", "sqlite://c.db"]).stop();
+}
+
+#[test]
+fn a_backup_that_is_stopped_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = || fs::read_dir(folder.path()).unwrap().count();
+    // A database that never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let url = format!("postgres://rolecall@{}/rolecall?sslmode=disable", silent.local_addr().unwrap());
+    for signal in ["-TERM", "-INT"] {
+        let mut command = rolecall(folder.path());
+        command.args(["backup", "a.backup", "--database", &url]).stdin(Stdio::null());
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It creates its file before it asks the database.
+        let asked = loop {
+            match silent.accept() {
+                Ok(asked) => break asked,
+                Err(_) => assert_eq!(running.try_wait().unwrap(), None, "it has exited"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(files(), 1);
+        assert!(Command::new("kill").args([signal, &running.id().to_string()]).status().unwrap().success());
+        let stopped = running.wait_with_output().unwrap();
+        assert_eq!(stopped.status.code(), Some(1), "{}", both(&stopped));
+        assert!(both(&stopped).contains("interrupted; there is no backup"), "{}", both(&stopped));
+        assert_eq!(files(), 0, "after {signal}");
+        drop(asked);
+    }
+}
+
+#[test]
+fn after_a_restore_that_is_killed_the_database_is_still_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[""; 0]);
+    let rows: String = (0..20_000).map(|number| format!("org-{},user-{number},Member\n", number % 10)).collect();
+    fs::write(folder.path().join("a.csv"), format!("org_id,user_id,role\n{rows}")).unwrap();
+    let (code, says) = import(folder.path(), &server, &["csv", "a.csv", "--apply"]);
+    assert_eq!(code, Some(0), "{says}");
+    let made = output(rolecall(folder.path()).args(["backup", "a.backup"]));
+    assert_eq!(made.status.code(), Some(0), "{}", both(&made));
+    let mut killed = 0;
+    // Each is killed later than the one before, from the moment when the database appears, until one is done before.
+    for wait in [0, 50, 100, 200, 400, 800, 1_600, 3_200] {
+        let database = format!("sqlite://{wait}.db");
+        let args = ["restore", "a.backup", "--database", &database];
+        let mut command = rolecall(folder.path());
+        let mut running = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !folder.path().join(format!("{wait}.db")).exists() && running.try_wait().unwrap().is_none() {}
+        std::thread::sleep(Duration::from_millis(wait));
+        running.kill().unwrap();
+        let status = running.wait().unwrap();
+        let second = output(rolecall(folder.path()).args(args));
+        let says = both(&second);
+        if second.status.code() == Some(1) && says.contains("not empty") {
+            // It was done.
+            break;
+        }
+        assert_eq!((status.signal(), second.status.code()), (Some(9), Some(0)), "after {wait} ms: {says}");
+        killed += 1;
+    }
+    assert!(killed > 0, "the first one was done at once");
 }

@@ -2,6 +2,7 @@
 //!
 //! The dumps have 3,000 members. `ROLECALL_TEST_IMPORT_MEMBERS` sets another number, and there are as many questions.
 
+mod existing;
 mod propelauth;
 mod rows;
 mod stytch;

@@ -66,6 +66,20 @@ impl Write for Slow {
     }
 }
 
+/// Counts what is read of a file.
+struct Counted<R> {
+    input: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(bytes)?;
+        self.read.fetch_add(read as u64, Ordering::SeqCst);
+        Ok(read)
+    }
+}
+
 async fn backup(url: &str) -> (Vec<u8>, Contents) {
     let buffer = Buffer::default();
     let store = Store::open_to_read(url).await.unwrap();
@@ -233,6 +247,16 @@ async fn a_cut_or_damaged_backup_is_refused_and_the_database_stays_empty(databas
     assert!(cut > 300 && damaged > 300, "{cut} cut, {damaged} damaged of {} places", places.len());
     let longer = [&bytes[..], &[0]].concat();
     assert!(matches!(check(&longer[..], |_| {}), Err(BackupError::Damaged(_))));
+
+    // A damaged length of a block: 4 GiB before or after compression. It is refused before anything is read.
+    for at in [13, 17] {
+        let mut endless = bytes[..25].to_vec();
+        endless[at..at + 4].fill(0xff);
+        let (read, count) = (Arc::new(AtomicU64::new(0)), 1 << 20);
+        let input = Counted { input: io::Cursor::new(endless).chain(io::repeat(0)), read: read.clone() };
+        assert!(matches!(check(input, |_| {}), Err(BackupError::Damaged(12))));
+        assert!(read.load(Ordering::SeqCst) < count, "{} bytes were read", read.load(Ordering::SeqCst));
+    }
 
     // A file that changes or fails after it was checked.
     for at in (0..bytes.len()).step_by(bytes.len() / 9) {

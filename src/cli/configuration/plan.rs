@@ -10,7 +10,7 @@ use super::convert::{self, Options};
 use super::document::Document;
 use super::{diff, export, local};
 use crate::cli::answer::Answer;
-use crate::cli::client::{Client, ServerArgs, reason};
+use crate::cli::client::{Client, ServerArgs, may_be_missing, reason};
 use crate::cli::impact;
 use crate::cli::table::plain;
 use crate::cli::trouble::{BUG, Failed, Trouble};
@@ -121,11 +121,8 @@ pub async fn plan(client: &Client, document: &Document, choices: Choices) -> Res
     let get = wire::GetConfigurationRequest { project: request.project.clone(), ..Default::default() };
     let present = match client.call(service.get_configuration(get)).await? {
         Ok(present) => present,
-        // A key does not see whether a project is missing or of the other environment.
+        Err(status) if choices.create && may_be_missing(&status) => return created(client, document, request).await,
         Err(status) => match ErrorReason::from_str_name(&reason(&status)) {
-            Some(ErrorReason::ProjectNotFound | ErrorReason::ApiKeyEnvironment) if choices.create => {
-                return created(client, document, request).await;
-            }
             Some(ErrorReason::ProjectNotFound) => {
                 let trouble = client.trouble(&status);
                 return Err(Trouble {

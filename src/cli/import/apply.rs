@@ -1,10 +1,14 @@
 //! Writes what a plan says. Running an import again continues where it stopped: the next plan no longer has what is done.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::contents::{Contents, Member, Role};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::contents::{Contents, Member, Misfits, Role};
 use super::plan::Plan;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, reason};
 use crate::cli::configuration;
 use crate::cli::in_flight::in_flight;
 use crate::cli::progress::bar;
@@ -12,23 +16,60 @@ use crate::cli::trouble::{Failed, Trouble};
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
 use crate::wire::{
-    BatchWriteMembersRequest, CreateOrgRequest, MemberWrite, RoleAssignment, RoleAssignments, member_write,
+    BatchWriteMembersRequest, CreateOrgRequest, ErrorReason, MemberWrite, Org, RoleAssignment, RoleAssignments,
+    UpdateOrgRequest, member_write,
 };
 
-/// Members of one call.
-const ROWS: usize = 10_000;
-/// Calls in flight: while one commits, the next is decoded.
+/// Calls with members in flight: while one commits, the next is decoded.
 const CALLS: usize = 3;
-/// Orgs that are created at a time. The server commits them in groups.
+/// Orgs that are written at a time. The server commits them in groups.
 const ORG_CALLS: usize = 128;
 
+/// What the server has refused, although the plan has it.
+#[derive(Default)]
+pub struct Refused {
+    pub misfits: Misfits,
+    pub new_orgs: u64,
+    pub new_members: u64,
+    pub changed_members: u64,
+}
+
+/// What all calls need.
+pub struct Import {
+    pub client: Arc<Client>,
+    pub contents: Contents,
+    refused: Mutex<Refused>,
+    /// The places of the orgs that were refused.
+    refused_orgs: Mutex<HashSet<usize>>,
+}
+
+/// How members are written.
+#[derive(Clone, Copy)]
+struct How {
+    write: fn(RoleAssignments) -> member_write::Write,
+    /// Ends the expiry of roles that the member has until a time.
+    permanent: bool,
+    rows_max: usize,
+}
+
+impl Import {
+    pub fn new(client: Arc<Client>, contents: Contents) -> Arc<Self> {
+        Arc::new(Self { client, contents, refused: Mutex::default(), refused_orgs: Mutex::default() })
+    }
+
+    /// Returns what was refused until now.
+    pub fn refused(&self) -> MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused_orgs(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.refused_orgs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Writes everything, in an order in which each step finds what it refers to.
-pub async fn apply(
-    client: &Arc<Client>,
-    contents: Contents,
-    plan: &mut Plan,
-    environment_given: bool,
-) -> Result<(), Failed> {
+pub async fn apply(import: &Arc<Import>, plan: &mut Plan, environment_given: bool) -> Result<(), Failed> {
+    let client = &import.client;
     if plan.creates_project() && !environment_given {
         let what = format!("the project `{}` does not exist", client.project());
         return Err(Trouble::new(what, "say with --environment test or live which kind of project to create").into());
@@ -36,37 +77,60 @@ pub async fn apply(
     if let Some((document, planned)) = plan.configuration.take() {
         configuration::apply::apply(client, &document, planned, "import".into()).await?;
     }
-    let contents = Arc::new(contents);
-    let again =
-        |trouble: Trouble| Trouble { next: format!("{}; run the import again to continue", trouble.next), ..trouble };
-    orgs(client, &contents, &plan.new_orgs).await.map_err(again)?;
-    let new = std::mem::take(&mut plan.new_members);
-    let changed = std::mem::take(&mut plan.changed_members);
+    orgs(import, plan).await.map_err(again)?;
+    let (mut new, changed) = (std::mem::take(&mut plan.new_members), std::mem::take(&mut plan.changed_members));
     let progress = bar("members", (new.len() + changed.len()) as u64);
-    members(client, &contents, new, (member_write::Write::Add, false), &progress).await.map_err(again)?;
-    members(client, &contents, changed, (member_write::Write::Set, true), &progress).await.map_err(again)?;
+    let gone = std::mem::take(&mut *import.refused_orgs());
+    new.retain(|member| !gone.contains(&member.org) || refuse_member_of_refused_org(import, member));
+    let rows_max = plan.rows_max;
+    let add = How { write: member_write::Write::Add, permanent: false, rows_max };
+    let refused = members(import, new, add, &progress).await.map_err(again)?;
+    import.refused().new_members += refused;
+    let set = How { write: member_write::Write::Set, permanent: true, rows_max };
+    let refused = members(import, changed, set, &progress).await.map_err(again)?;
+    import.refused().changed_members += refused;
     progress.finish_and_clear();
     Ok(())
 }
 
-async fn orgs(client: &Arc<Client>, contents: &Contents, orgs: &[usize]) -> Result<(), Trouble> {
-    let progress = bar("orgs", orgs.len() as u64);
-    in_flight(ORG_CALLS, 0..orgs.len() as u64, |number| {
-        let org = contents.orgs[orgs[number as usize]].clone();
-        let request = CreateOrgRequest {
-            project: client.project(),
-            org_id: org.id,
-            display_name: org.display_name,
-            metadata: org.metadata,
-            role_mapping: org.role_mapping,
-            reason: "import".into(),
-            ..Default::default()
+/// Says that an import continues when it is run again.
+fn again(failed: Failed) -> Failed {
+    let again =
+        |trouble: Trouble| Trouble { next: format!("{}; run the import again to continue", trouble.next), ..trouble };
+    match failed {
+        Failed::Refused(trouble) => Failed::Refused(again(trouble)),
+        Failed::Question(trouble) => Failed::Question(again(trouble)),
+        Failed::Server(what) => Failed::Server(what),
+    }
+}
+
+fn refuse_member_of_refused_org(import: &Import, member: &Member) -> bool {
+    let mut refused = import.refused();
+    let what = format!("{} in {}", member.user_id, import.contents.orgs[member.org].id);
+    refused.misfits.add("members of orgs that the server refuses: not imported", what);
+    refused.new_members += 1;
+    false
+}
+
+/// Creates and updates orgs.
+async fn orgs(import: &Arc<Import>, plan: &Plan) -> Result<(), Failed> {
+    let (new, changed) = (&plan.new_orgs, &plan.changed_orgs);
+    let progress = bar("orgs", (new.len() + changed.len()) as u64);
+    in_flight(ORG_CALLS, 0..(new.len() + changed.len()) as u64, |number| {
+        let number = number as usize;
+        let (is_new, at) = match new.get(number) {
+            Some(at) => (true, *at),
+            None => (false, changed[number - new.len()]),
         };
-        let (client, progress) = (client.clone(), progress.clone());
+        let (import, progress) = (import.clone(), progress.clone());
         async move {
-            client.ask(OrgServiceClient::new(client.channel()).create_org(request)).await?;
+            if is_new {
+                create_org(&import, at).await?
+            } else {
+                update_org(&import, at).await?
+            }
             progress.inc(1);
-            Ok(())
+            Ok::<(), Failed>(())
         }
     })
     .await?;
@@ -74,42 +138,150 @@ async fn orgs(client: &Arc<Client>, contents: &Contents, orgs: &[usize]) -> Resu
     Ok(())
 }
 
-async fn members(
-    client: &Arc<Client>,
-    contents: &Arc<Contents>,
-    members: Vec<Member>,
-    (write, permanent): (fn(RoleAssignments) -> member_write::Write, bool),
-    progress: &indicatif::ProgressBar,
-) -> Result<(), Trouble> {
-    let members = Arc::new(members);
-    in_flight(CALLS, 0..members.len().div_ceil(ROWS) as u64, |number| {
-        let (client, contents, members) = (client.clone(), contents.clone(), members.clone());
-        let progress = progress.clone();
-        async move {
-            let first = number as usize * ROWS;
-            let chunk = &members[first..(first + ROWS).min(members.len())];
-            let row = |member: &Member| MemberWrite {
-                org_id: contents.orgs[member.org].id.clone(),
-                user_id: member.user_id.clone(),
-                write: Some(write(assigned(&contents, member, permanent))),
-            };
-            let request = BatchWriteMembersRequest {
-                project: client.project(),
-                rows: chunk.iter().map(row).collect(),
-                // An org without an owner in the files has none here either.
-                allow_ownerless: true,
-                reason: "import".into(),
-                ..Default::default()
-            };
-            client.ask(MembershipServiceClient::new(client.channel()).batch_write_members(request)).await?;
-            progress.inc(chunk.len() as u64);
+async fn create_org(import: &Import, at: usize) -> Result<(), Failed> {
+    let (client, org) = (&import.client, import.contents.orgs[at].clone());
+    let request = CreateOrgRequest {
+        project: client.project(),
+        org_id: org.id.clone(),
+        display_name: org.display_name,
+        metadata: org.metadata,
+        role_mapping: org.role_mapping,
+        reason: "import".into(),
+        ..Default::default()
+    };
+    match client.call(OrgServiceClient::new(client.channel()).create_org(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(status)) if reason(&status) == ErrorReason::OrgIdRetired.as_str_name() => {
+            let mut refused = import.refused();
+            refused.misfits.add("ids of orgs that were deleted and cannot be used again: not imported", org.id);
+            refused.new_orgs += 1;
+            import.refused_orgs().insert(at);
             Ok(())
         }
-    })
-    .await
+        Ok(Err(status)) => Err(client.failed_write(&status)),
+        Err(trouble) => Err(trouble.of_a_write(false).into()),
+    }
 }
 
-/// Returns the roles of a member. `permanent` ends the expiry of roles that the member has until a time.
+async fn update_org(import: &Import, at: usize) -> Result<(), Failed> {
+    let (client, org) = (&import.client, import.contents.orgs[at].clone());
+    let request = UpdateOrgRequest {
+        project: client.project(),
+        org_id: org.id,
+        // Without a mask, empty fields stay as they are.
+        resource: Some(Org { display_name: org.display_name, metadata: org.metadata, ..Default::default() }),
+        reason: "import".into(),
+        ..Default::default()
+    };
+    client.write(OrgServiceClient::new(client.channel()).update_org(request)).await.map(drop)
+}
+
+/// Writes members. Moves those that the server refuses to the misfits, and returns how many they are.
+async fn members(
+    import: &Arc<Import>,
+    members: Vec<Member>,
+    how: How,
+    progress: &indicatif::ProgressBar,
+) -> Result<u64, Failed> {
+    let refused = write(import, members, how, progress).await?;
+    // A member of another call may be the new owner without whom an owner could not lose the role.
+    let again = refused.into_iter().map(|(member, _)| member).collect();
+    let refused = write(import, again, how, progress).await?;
+    let count = refused.len() as u64;
+    for (member, why) in refused {
+        let what = format!("{} in {}{why}", member.user_id, import.contents.orgs[member.org].id);
+        import.refused().misfits.add("members that the server refuses: not imported", what);
+    }
+    Ok(count)
+}
+
+/// Writes members in calls of many. Returns those that the server refused, and why.
+async fn write(
+    import: &Arc<Import>,
+    members: Vec<Member>,
+    how: How,
+    progress: &indicatif::ProgressBar,
+) -> Result<Vec<(Member, String)>, Failed> {
+    let mut chunks: Vec<Mutex<Vec<Member>>> = Vec::new();
+    let mut members = members.into_iter().peekable();
+    while members.peek().is_some() {
+        chunks.push(Mutex::new(members.by_ref().take(how.rows_max).collect()));
+    }
+    let refused: Arc<Mutex<Vec<(Member, String)>>> = Arc::default();
+    in_flight(CALLS, 0..chunks.len() as u64, |number| {
+        let chunk = std::mem::take(&mut *chunks[number as usize].lock().unwrap_or_else(PoisonError::into_inner));
+        let (import, refused, progress) = (import.clone(), refused.clone(), progress.clone());
+        async move {
+            let (written, mut rows) = write_chunk(&import, chunk, how).await?;
+            progress.inc(written);
+            refused.lock().unwrap_or_else(PoisonError::into_inner).append(&mut rows);
+            Ok::<(), Failed>(())
+        }
+    })
+    .await?;
+    Ok(std::mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Writes members in one call. As long as the server refuses some of them, sends the others again. Returns the number of members
+/// that were written, and those that were not.
+async fn write_chunk(
+    import: &Import,
+    mut members: Vec<Member>,
+    how: How,
+) -> Result<(u64, Vec<(Member, String)>), Failed> {
+    let (client, contents) = (&import.client, &import.contents);
+    let row = |member: &Member| MemberWrite {
+        org_id: contents.orgs[member.org].id.clone(),
+        user_id: member.user_id.clone(),
+        write: Some((how.write)(assigned(contents, member, how.permanent))),
+    };
+    let mut refused = Vec::new();
+    while !members.is_empty() {
+        let request = BatchWriteMembersRequest {
+            project: client.project(),
+            rows: members.iter().map(row).collect(),
+            reason: "import".into(),
+            ..Default::default()
+        };
+        let status =
+            match client.call(MembershipServiceClient::new(client.channel()).batch_write_members(request)).await {
+                Ok(Ok(_)) => break,
+                Ok(Err(status)) => status,
+                Err(trouble) => return Err(trouble.of_a_write(false).into()),
+            };
+        let numbers = refused_rows(&status);
+        let (out, others): (Vec<_>, Vec<_>) =
+            members.into_iter().enumerate().partition(|(number, _)| numbers.contains(number));
+        if out.is_empty() {
+            return Err(client.failed_write(&status));
+        }
+        refused.extend(out.into_iter().map(|(number, member)| (member, why(&status, number))));
+        members = others.into_iter().map(|(_, member)| member).collect();
+    }
+    Ok((members.len() as u64, refused))
+}
+
+/// Returns the numbers of the rows that a refusal names. Empty if it is about the caller, or not about rows.
+fn refused_rows(status: &Status) -> HashSet<usize> {
+    if status.code() == Code::PermissionDenied {
+        return HashSet::new();
+    }
+    let rows = status.get_details_error_info().and_then(|mut info| info.metadata.remove("rows")).unwrap_or_default();
+    rows.split(',').filter_map(|number| number.parse().ok()).collect()
+}
+
+/// Returns why a row was refused. Empty if the refusal does not say: it describes the first rows only.
+fn why(status: &Status, number: usize) -> String {
+    let path = format!("rows[{number}]");
+    let details = status.get_error_details();
+    let bad = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
+    let failed = details.precondition_failure().into_iter().flat_map(|failed| &failed.violations);
+    let described = bad.map(|it| (&it.field, &it.description)).chain(failed.map(|it| (&it.subject, &it.description)));
+    let of_row = described.into_iter().find(|(place, _)| place.starts_with(&path));
+    of_row.map(|(_, description)| format!(": {description}")).unwrap_or_default()
+}
+
+/// Returns the roles of a member.
 fn assigned(contents: &Contents, member: &Member, permanent: bool) -> RoleAssignments {
     let role = |role: &Role| RoleAssignment {
         role: role.name.clone(),

@@ -92,12 +92,20 @@ impl Contents {
         } else {
             org.metadata = metadata;
         }
+        org.role_mapping = role_mapping;
+        self.name(at, display_name);
+    }
+
+    /// Sets the name of an org, unless it is empty.
+    pub fn name(&mut self, at: usize, display_name: String) {
+        let org = &mut self.orgs[at];
         if display_name.len() > DISPLAY_NAME_BYTES_MAX {
             self.misfits.add("names of orgs that are too long: not imported", &*org.id);
+        } else if display_name.contains('\0') {
+            self.misfits.add("names of orgs that contain NUL: not imported", &*org.id);
         } else if !display_name.is_empty() {
             org.display_name = display_name;
         }
-        org.role_mapping = role_mapping;
     }
 
     /// Adds roles of a member.
@@ -108,6 +116,19 @@ impl Contents {
         }
         let key = (org, user_id.to_string());
         roles.extend(self.members.get(&key).into_iter().flat_map(|&set| self.role_sets[set].clone()));
+        // Of a role that is given twice, the one that ends last comes first.
+        roles.sort_unstable_by(|one, other| {
+            let expiry = |role: &Role| role.expiry.unwrap_or((i64::MAX, 0));
+            one.name.cmp(&other.name).then_with(|| expiry(other).cmp(&expiry(one)))
+        });
+        roles.dedup_by(|shorter, longer| {
+            let twice = shorter.name == longer.name;
+            if twice && shorter.expiry != longer.expiry {
+                let what = format!("{} of {user_id} in {}", longer.name, self.orgs[org].id);
+                self.misfits.add("roles with several expiries: the last one is used", what);
+            }
+            twice
+        });
         let set = self.role_set(roles);
         self.members.insert(key, set);
     }

@@ -8,11 +8,14 @@ use serde::de::DeserializeOwned;
 
 use crate::cli::trouble::Trouble;
 
-/// Calls `take` with each JSON value of a file. A file may hold several, such as the pages of a list.
-pub fn json<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T)) -> Result<(), Trouble> {
+/// Calls `take` with each JSON value of a file. A file may hold several, such as the pages of a list. `take` returns false for
+/// a value that holds none of what is known.
+pub fn json<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T) -> bool) -> Result<(), Trouble> {
     let mut any = false;
     for value in serde_json::Deserializer::from_reader(BufReader::new(open(path)?)).into_iter::<T>() {
-        take(value.map_err(|error| malformed(path, &error.to_string()))?);
+        if !take(value.map_err(|error| malformed(path, &error.to_string()))?) {
+            return Err(malformed(path, "it has none of the fields of the files that can be imported"));
+        }
         any = true;
     }
     if any { Ok(()) } else { Err(malformed(path, "it is empty")) }

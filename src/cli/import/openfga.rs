@@ -50,7 +50,9 @@ pub fn read(path: &Path, convention: &Convention) -> Result<Contents, Trouble> {
     let json: Result<File, _> = serde_json::from_str(&text);
     let read = json.or_else(|error| match text.trim_start().starts_with(['{', '[']) {
         true => Err(error.to_string()),
-        false => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
+        // The file is the caller's own: a limit on its nodes would only refuse a large one.
+        false => serde_saphyr::from_str_with_options(&text, serde_saphyr::options! { budget: None })
+            .map_err(|error| error.to_string()),
     });
     let (File::Read { tuples } | File::Simple(tuples)) = read.map_err(|why| malformed(path, &why))?;
     let mut contents = Contents::default();

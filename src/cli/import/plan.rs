@@ -1,10 +1,11 @@
 //! Compares what is to be imported with what the server has.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::check::{Project, drop_what_is_refused};
 use super::contents::{Contents, Member, Role};
-use crate::cli::client::{Client, PAGE_SIZE, Page, reason};
+use crate::cli::client::{Client, PAGE_SIZE, Page, may_be_missing, reason};
 use crate::cli::configuration::document::Document;
 use crate::cli::configuration::{convert, plan};
 use crate::cli::in_flight::in_flight;
@@ -13,9 +14,10 @@ use crate::cli::trouble::Trouble;
 use crate::grpc::generated::configuration_service_client::ConfigurationServiceClient;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
+use crate::grpc::generated::server_service_client::ServerServiceClient;
 use crate::wire::{
-    Configuration, Environment, ErrorReason, GetConfigurationRequest, ListMembersRequest, ListOrgsRequest,
-    RoleStructure,
+    Configuration, Environment, ErrorReason, GetConfigurationRequest, GetServerInfoRequest, Limits, ListMembersRequest,
+    ListOrgsRequest, Org,
 };
 
 /// Orgs whose members are read at a time.
@@ -27,10 +29,14 @@ pub struct Plan {
     pub configuration: Option<(Document, plan::Plan)>,
     /// The places of the orgs to create.
     pub new_orgs: Vec<usize>,
+    /// The places of the orgs that have another name or metadata in the files.
+    pub changed_orgs: Vec<usize>,
     pub orgs_present: u64,
     pub new_members: Vec<Member>,
     pub changed_members: Vec<Member>,
     pub members_present: u64,
+    /// The most members that the server takes in one call.
+    pub rows_max: usize,
 }
 
 /// The roles of the members of an org.
@@ -43,7 +49,7 @@ impl Plan {
         contents: &mut Contents,
         environment: Option<Environment>,
     ) -> Result<Self, Trouble> {
-        let present = present(client).await?;
+        let present = present(client, contents.configuration.is_some()).await?;
         let configuration = match &contents.configuration {
             Some(configuration) => {
                 // A plan does not depend on the environment, and nothing is applied without one.
@@ -65,17 +71,24 @@ impl Plan {
             }
             None => None,
         };
-        let wanted = drop_what_is_refused(contents, present.as_ref());
+        let limits = limits(client).await?;
         let orgs = if present.is_some() { orgs(client).await? } else { HashMap::new() };
-        let mut new_orgs = Vec::new();
+        let member_roles_max = usize::try_from(limits.member_roles_max).unwrap_or_default();
+        let project = Project { configuration: present.as_ref(), orgs: &orgs, member_roles_max };
+        let wanted = drop_what_is_refused(contents, &project);
+        let (mut new_orgs, mut changed_orgs) = (Vec::new(), Vec::new());
         for (at, org) in contents.orgs.iter().enumerate() {
-            match orgs.get(&org.id) {
-                None => new_orgs.push(at),
-                Some(found) if !org.role_mapping.is_empty() && *found != org.role_mapping => {
-                    let what = format!("{} is on {found}, not on {}", org.id, org.role_mapping);
-                    contents.misfits.add("orgs that exist on another role mapping: not moved", what);
-                }
-                Some(_) => {}
+            let Some(found) = orgs.get(&org.id) else {
+                new_orgs.push(at);
+                continue;
+            };
+            if !org.role_mapping.is_empty() && found.role_mapping != org.role_mapping {
+                let what = format!("{} is on {}, not on {}", org.id, found.role_mapping, org.role_mapping);
+                contents.misfits.add("orgs that exist on another role mapping: not moved", what);
+            }
+            let differs = |wanted: &str, found: &str| !wanted.is_empty() && wanted != found;
+            if differs(&org.display_name, &found.display_name) || differs(&org.metadata, &found.metadata) {
+                changed_orgs.push(at);
             }
         }
         let existing: BTreeSet<usize> =
@@ -83,17 +96,22 @@ impl Plan {
         let mut present_members = members(client, contents, existing).await?;
         let mut plan = Self {
             configuration,
-            orgs_present: (contents.orgs.len() - new_orgs.len()) as u64,
+            orgs_present: (contents.orgs.len() - new_orgs.len() - changed_orgs.len()) as u64,
             new_orgs,
+            changed_orgs,
             new_members: Vec::new(),
             changed_members: Vec::new(),
             members_present: 0,
+            rows_max: usize::try_from(limits.bulk_rows_max).unwrap_or_default().max(1),
         };
         for member in wanted {
             match present_members.get_mut(&member.org).and_then(|org| org.remove(&member.user_id)) {
                 None => plan.new_members.push(member),
                 Some(roles) if roles == contents.roles(member.roles) => plan.members_present += 1,
-                Some(_) => plan.changed_members.push(member),
+                Some(roles) => {
+                    report_lost(contents, &member, &roles);
+                    plan.changed_members.push(member);
+                }
             }
         }
         Ok(plan)
@@ -106,78 +124,47 @@ impl Plan {
 
     pub fn is_empty(&self) -> bool {
         let configured = self.configuration.as_ref().is_none_or(|(_, plan)| plan.steps.is_empty() && !plan.create);
-        configured && self.new_orgs.is_empty() && self.new_members.is_empty() && self.changed_members.is_empty()
+        let no_orgs = self.new_orgs.is_empty() && self.changed_orgs.is_empty();
+        configured && no_orgs && self.new_members.is_empty() && self.changed_members.is_empty()
     }
 }
 
-/// Returns the configuration of the project. `None` if it does not exist.
-async fn present(client: &Client) -> Result<Option<Configuration>, Trouble> {
+/// Reports the roles that a member has and the files do not name.
+fn report_lost(contents: &mut Contents, member: &Member, roles: &[Role]) {
+    let wanted = contents.roles(member.roles);
+    let lost = roles.iter().filter(|role| !wanted.iter().any(|wanted| wanted.name == role.name));
+    let lost: Vec<&str> = lost.map(|role| &*role.name).collect();
+    if !lost.is_empty() {
+        let what = format!("{} of {} in {}", lost.join(" + "), member.user_id, contents.orgs[member.org].id);
+        contents.misfits.add("roles that changed members have and the files do not name: taken away", what);
+    }
+}
+
+/// Returns the configuration of the project. `None` if it does not exist, or perhaps not if it can be created.
+async fn present(client: &Client, can_create: bool) -> Result<Option<Configuration>, Trouble> {
     let request = GetConfigurationRequest { project: client.project(), consistency: None };
     let mut service = ConfigurationServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
     match client.call(service.get_configuration(request)).await? {
         Ok(answer) => Ok(answer.configuration),
+        Err(status) if can_create && may_be_missing(&status) => Ok(None),
         Err(status) if reason(&status) == ErrorReason::ProjectNotFound.as_str_name() => Ok(None),
         Err(status) => Err(client.trouble(&status)),
     }
 }
 
-/// Returns the members without those that the server would refuse: with unknown or disabled roles, or with too many.
-fn drop_what_is_refused(contents: &mut Contents, present: Option<&Configuration>) -> Vec<Member> {
-    let none = Configuration::default();
-    let (new, old) = (contents.configuration.as_ref().unwrap_or(&none), present.unwrap_or(&none));
-    let structure = if contents.configuration.is_some() { new.role_structure() } else { old.role_structure() };
-    let default_mapping =
-        [&new.default_role_mapping, &old.default_role_mapping].into_iter().find(|name| !name.is_empty());
-    let default_mapping = default_mapping.cloned().unwrap_or_default();
-    let roles: HashSet<String> = new.roles.iter().chain(&old.roles).map(|role| role.name.clone()).collect();
-    // What the files say about a role mapping comes after what it is.
-    let mappings = old.role_mappings.iter().chain(&new.role_mappings);
-    let mappings: BTreeMap<String, BTreeSet<String>> =
-        mappings.map(|it| (it.name.clone(), it.disabled_roles.iter().cloned().collect())).collect();
-    let unknown: Vec<usize> =
-        (0..contents.orgs.len()).filter(|&at| !contents.orgs[at].role_mapping.is_empty()).collect();
-    for at in unknown {
-        let org = &mut contents.orgs[at];
-        if !mappings.contains_key(&org.role_mapping) {
-            let what = format!("{} of {}", std::mem::take(&mut org.role_mapping), org.id);
-            contents.misfits.add("role mappings of orgs that do not exist: the default one is used", what);
-        }
-    }
-    let mut kept = Vec::new();
-    for member in contents.take_members() {
-        let org = &contents.orgs[member.org];
-        let mapping = if org.role_mapping.is_empty() { &default_mapping } else { &org.role_mapping };
-        let disabled = mappings.get(mapping);
-        let held = contents.roles(member.roles);
-        let what = |names: Vec<&str>| format!("{} of {} in {}", names.join(" + "), member.user_id, org.id);
-        let unknown: Vec<&str> = held.iter().map(|role| &*role.name).filter(|name| !roles.contains(*name)).collect();
-        let of_disabled = held.iter().filter(|role| disabled.is_some_and(|disabled| disabled.contains(&role.name)));
-        let of_disabled: Vec<&str> = of_disabled.map(|role| &*role.name).collect();
-        let permanent = held.iter().filter(|role| role.expiry.is_none()).count();
-        let too_many = structure == RoleStructure::SingleRole && (permanent > 1 || held.len() - permanent > 1);
-        let (kind, what) = if !unknown.is_empty() {
-            ("members with roles that do not exist: not imported", what(unknown))
-        } else if !of_disabled.is_empty() {
-            ("members with roles that are disabled in the role mapping of the org: not imported", what(of_disabled))
-        } else if too_many {
-            let names = held.iter().map(|role| &*role.name).collect();
-            ("members with several roles in a SINGLE_ROLE project: not imported", what(names))
-        } else {
-            kept.push(member);
-            continue;
-        };
-        contents.misfits.add(kind, what);
-    }
-    kept
+/// Returns the limits of the server.
+async fn limits(client: &Client) -> Result<Limits, Trouble> {
+    let info = ServerServiceClient::new(client.channel()).get_server_info(GetServerInfoRequest {}).await;
+    info.map(|info| info.into_inner().limits.unwrap_or_default()).map_err(|status| client.trouble(&status))
 }
 
-/// Returns the role mapping of each org.
-async fn orgs(client: &Client) -> Result<HashMap<String, String>, Trouble> {
+/// Returns the orgs of the project by id.
+async fn orgs(client: &Client) -> Result<HashMap<String, Org>, Trouble> {
     let read = client.all("orgs", async |page_token| {
         let request =
             ListOrgsRequest { project: client.project(), page_size: PAGE_SIZE, page_token, ..Default::default() };
         let page = client.ask(OrgServiceClient::new(client.channel()).list_orgs(request)).await?;
-        let entries = page.orgs.into_iter().map(|org| (org.org_id, org.role_mapping)).collect();
+        let entries = page.orgs.into_iter().map(|org| (org.org_id.clone(), org)).collect();
         Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
     });
     Ok(read.await?.0.into_iter().collect())
@@ -199,7 +186,7 @@ async fn members(
             let members = members_of(&client, &org_id).await?;
             found.lock().unwrap_or_else(PoisonError::into_inner).insert(at, members);
             progress.inc(1);
-            Ok(())
+            Ok::<(), Trouble>(())
         }
     })
     .await?;

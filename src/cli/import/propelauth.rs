@@ -14,10 +14,8 @@ use crate::cli::trouble::Trouble;
 /// Any of the supported files. Fields have the names of the API, and those of the client libraries.
 #[derive(Deserialize)]
 struct Page {
-    #[serde(default)]
-    orgs: Vec<Org>,
-    #[serde(default)]
-    users: Vec<User>,
+    orgs: Option<Vec<Org>>,
+    users: Option<Vec<User>>,
     #[serde(flatten)]
     resources: Resources,
 }
@@ -69,14 +67,16 @@ type Granted = HashSet<(usize, usize, Vec<String>)>;
 
 pub fn read(files: &[PathBuf]) -> Result<Contents, Trouble> {
     let mut contents = Contents::default();
-    let (mut granted, mut resources, mut multiple_roles) = (Granted::new(), Resources::default(), false);
+    let (mut granted, mut resources, mut multiple_roles) = (Granted::new(), Vec::new(), false);
     for file in files {
         json(file, |page: Page| {
-            page.orgs.into_iter().for_each(|org| take_org(&mut contents, org));
-            for user in page.users {
+            let known = page.orgs.is_some() || page.users.is_some() || page.resources.is_some();
+            page.orgs.into_iter().flatten().for_each(|org| take_org(&mut contents, org));
+            for user in page.users.into_iter().flatten() {
                 multiple_roles |= take_user(&mut contents, &mut granted, user);
             }
-            resources.merge(page.resources);
+            resources.push(page.resources);
+            known
         })?;
     }
     contents.configuration = terraform::configuration(resources, multiple_roles, &mut contents.misfits)?;
@@ -110,7 +110,7 @@ fn take_user(contents: &mut Contents, granted: &mut Granted, user: User) -> bool
     for (org_id, info) in orgs {
         let Some(org) = contents.org(&org_id) else { continue };
         if let Some(name) = info.org_name.filter(|_| contents.orgs[org].display_name.is_empty()) {
-            contents.orgs[org].display_name = name;
+            contents.name(org, name);
         }
         let is_multiple = info.org_role_structure.as_deref() == Some("multi_role");
         multiple_roles |= is_multiple;

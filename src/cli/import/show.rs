@@ -1,21 +1,23 @@
 //! Shows what an import would do or has done, and what does not fit.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use comfy_table::Cell;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::contents::{Contents, Misfits};
+use super::apply::Refused;
+use super::contents::Misfits;
 use super::plan::Plan;
 use crate::cli::answer::Answer;
-use crate::cli::configuration::diff;
+use crate::cli::configuration::{self, diff};
+use crate::cli::impact;
 use crate::cli::table::{plain, table, text};
 use crate::cli::trouble::Trouble;
-use crate::wire::{ConfigurationAction, ConfigurationStep};
+use crate::wire::ConfigurationStep;
 
 /// Examples of a kind.
 const EXAMPLES: usize = 3;
@@ -27,10 +29,16 @@ pub struct Shown {
     project: String,
     pub applied: bool,
     create_project: bool,
-    configuration: Vec<String>,
+    /// As in `rolecall plan --json`. `None` if the files do not say.
+    configuration: Option<configuration::plan::Shown>,
+    #[serde(skip)]
+    configured: String,
     orgs: Counts,
     members: Counts,
     misfits: Vec<Misfit>,
+    /// What the server refused is shown after the import.
+    #[serde(skip)]
+    refused: String,
 }
 
 #[derive(Serialize)]
@@ -48,31 +56,42 @@ struct Misfit {
 }
 
 impl Shown {
-    pub fn new(project: &str, plan: &Plan, contents: &Contents) -> Self {
-        let misfit = |(kind, all): (&'static str, &[String])| Misfit {
-            kind,
-            count: all.len(),
-            examples: all.iter().take(EXAMPLES).cloned().collect(),
-        };
-        let steps = plan.configuration.iter().flat_map(|(_, plan)| &plan.steps);
+    pub fn new(project: &str, plan: &Plan, misfits: &Misfits) -> Self {
+        let configured = plan.configuration.as_ref().map(|(_, plan)| plan);
         Self {
             project: project.into(),
             applied: false,
             create_project: plan.creates_project(),
-            configuration: steps.map(in_words).collect(),
-            orgs: Counts { new: plan.new_orgs.len() as u64, changed: 0, present: plan.orgs_present },
+            configuration: configured.map(configuration::plan::Shown::of),
+            configured: configured.map(in_words).unwrap_or_default(),
+            orgs: Counts {
+                new: plan.new_orgs.len() as u64,
+                changed: plan.changed_orgs.len() as u64,
+                present: plan.orgs_present,
+            },
             members: Counts {
                 new: plan.new_members.len() as u64,
                 changed: plan.changed_members.len() as u64,
                 present: plan.members_present,
             },
-            misfits: contents.misfits.kinds().map(misfit).collect(),
+            misfits: counted(misfits),
+            refused: String::new(),
         }
+    }
+
+    /// Takes off what the server refused.
+    pub fn without(&mut self, refused: &Refused) {
+        self.orgs.new -= refused.new_orgs;
+        self.members.new -= refused.new_members;
+        self.members.changed -= refused.changed_members;
+        let misfits = counted(&refused.misfits);
+        self.refused = listed("What the server refused", &misfits);
+        self.misfits.extend(misfits);
     }
 
     fn is_empty(&self) -> bool {
         let none = |counts: &Counts| counts.new + counts.changed == 0;
-        !self.create_project && self.configuration.is_empty() && none(&self.orgs) && none(&self.members)
+        !self.create_project && self.configured.is_empty() && none(&self.orgs) && none(&self.members)
     }
 
     /// Returns the plan.
@@ -80,47 +99,67 @@ impl Shown {
         let bold = anstyle::Style::new().bold();
         let new = if self.create_project { " (to be created)" } else { "" };
         let mut all = format!("{bold}Import into the project {}{new}{bold:#}\n", plain(&self.project));
-        for step in self.configuration.iter().take(STEPS) {
-            all.push_str(&format!("  {step}\n"));
-        }
-        if self.configuration.len() > STEPS {
-            all.push_str(&format!("  and {} more of these\n", HumanCount((self.configuration.len() - STEPS) as u64)));
-        }
+        all.push_str(&self.configured);
         let mut rows = table(["", "NEW", "CHANGED", "AS THEY ARE"].map(String::from));
         for (name, counts) in [("orgs", &self.orgs), ("members", &self.members)] {
             let count = |count| Cell::new(HumanCount(count));
             rows.add_row([Cell::new(name), count(counts.new), count(counts.changed), count(counts.present)]);
         }
-        all.push_str(&format!("\n{}", text(rows)));
-        if !self.misfits.is_empty() {
-            all.push_str(&format!("\n{bold}What does not fit{bold:#}\n"));
-        }
-        for misfit in &self.misfits {
-            let more = if misfit.count > misfit.examples.len() { ", …" } else { "" };
-            let (count, examples) = (HumanCount(misfit.count as u64), plain(&misfit.examples.join(", ")));
-            all.push_str(&format!("  {count} {}: {examples}{more}\n", misfit.kind));
-        }
+        all.push_str(&format!("\n{}{}", text(rows), listed("What does not fit", &self.misfits)));
         all
     }
 }
 
-fn in_words(step: &ConfigurationStep) -> String {
-    let verb = match step.action() {
-        ConfigurationAction::Create => "create",
-        ConfigurationAction::Delete => "delete",
-        ConfigurationAction::Update | ConfigurationAction::Unspecified => "change",
+fn counted(misfits: &Misfits) -> Vec<Misfit> {
+    let misfit = |(kind, all): (&'static str, &[String])| Misfit {
+        kind,
+        count: all.len(),
+        examples: all.iter().take(EXAMPLES).cloned().collect(),
     };
-    format!("{verb} {}", step.object.as_ref().map(diff::object).unwrap_or_default())
+    misfits.kinds().map(misfit).collect()
+}
+
+/// Returns the misfits after a heading. Empty if there are none.
+fn listed(heading: &str, misfits: &[Misfit]) -> String {
+    if misfits.is_empty() {
+        return String::new();
+    }
+    let bold = anstyle::Style::new().bold();
+    let mut all = format!("\n{bold}{heading}{bold:#}\n");
+    for misfit in misfits {
+        let more = if misfit.count > misfit.examples.len() { ", …" } else { "" };
+        let (count, examples) = (HumanCount(misfit.count as u64), plain(&misfit.examples.join(", ")));
+        all.push_str(&format!("  {count} {}: {examples}{more}\n", misfit.kind));
+    }
+    all
+}
+
+/// Returns what changes for permissions, roles and role mappings. Of a new project only the first names: everything is new.
+fn in_words(plan: &configuration::plan::Plan) -> String {
+    if plan.steps.is_empty() {
+        return String::new();
+    }
+    if !plan.create {
+        let (changes, affected) = (diff::diff(&plan.steps), impact::sentence(&plan.impact));
+        return format!("{changes}\nThis would affect {affected}.\n{}", impact::tables(&plan.impact));
+    }
+    let object = |step: &ConfigurationStep| step.object.as_ref().map(diff::object).unwrap_or_default();
+    let mut all: String = plan.steps.iter().take(STEPS).map(|step| format!("  create {}\n", object(step))).collect();
+    if plan.steps.len() > STEPS {
+        all.push_str(&format!("  and {} more of these\n", HumanCount((plan.steps.len() - STEPS) as u64)));
+    }
+    all
 }
 
 impl Answer for Shown {
     fn text(&self) -> String {
         match (self.applied, self.is_empty()) {
             (true, _) => format!(
-                "Imported {} orgs and {} members into the project {}.\n",
-                HumanCount(self.orgs.new),
+                "Imported {} orgs and {} members into the project {}.\n{}",
+                HumanCount(self.orgs.new + self.orgs.changed),
                 HumanCount(self.members.new + self.members.changed),
-                plain(&self.project)
+                plain(&self.project),
+                self.refused
             ),
             (false, true) => format!("{}\nEverything is imported already: nothing changes\n", self.table()),
             (false, false) => format!("{}\nNothing was changed; --apply writes this\n", self.table()),
@@ -128,21 +167,28 @@ impl Answer for Shown {
     }
 }
 
-/// Writes all that does not fit to a new file, one per line.
-pub fn write_report(path: &Path, misfits: &Misfits) -> Result<(), Trouble> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        for (kind, all) in misfits.kinds() {
-            for what in all {
-                writeln!(file, "{kind}\t{}", plain(what))?;
-            }
-        }
-        file.flush()
-    });
-    written.map_err(|error| {
-        Trouble::new(
-            format!("the report `{}` cannot be written: {error}", path.display()),
-            "name a new file with --report",
-        )
-    })
+/// A new file for all that does not fit, one per line.
+pub struct Report {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Report {
+    /// Creates the file. Refuses one that exists.
+    pub fn create(path: &Path) -> Result<Self, Trouble> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|error| unwritten(path, &error))?;
+        Ok(Self { path: path.into(), file: BufWriter::new(file) })
+    }
+
+    pub fn write(&mut self, misfits: &Misfits) -> Result<(), Trouble> {
+        let mut lines = misfits.kinds().flat_map(|(kind, all)| all.iter().map(move |what| (kind, what)));
+        let written = lines.try_for_each(|(kind, what)| writeln!(self.file, "{kind}\t{}", plain(what)));
+        written.and_then(|()| self.file.flush()).map_err(|error| unwritten(&self.path, &error))
+    }
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Trouble {
+    let what = format!("the report `{}` cannot be written: {error}", path.display());
+    Trouble::new(what, "name a new file with --report")
 }

@@ -22,10 +22,8 @@ const ALL_ACTIONS: &str = "*";
 /// Any of the supported files.
 #[derive(Deserialize)]
 struct Page {
-    #[serde(default)]
-    organizations: ListOrMap<Organization>,
-    #[serde(default)]
-    members: Vec<Member>,
+    organizations: Option<ListOrMap<Organization>>,
+    members: Option<Vec<Member>>,
     /// The answer of the API.
     policy: Option<Policy>,
     /// Or the policy itself.
@@ -104,10 +102,14 @@ pub fn read(files: &[PathBuf]) -> Result<Contents, Trouble> {
     let mut policies = Vec::new();
     for file in files {
         json(file, |page: Page| {
-            page.organizations.into_vec().into_iter().for_each(|organization| take_org(&mut contents, organization));
-            page.members.into_iter().for_each(|member| take_member(&mut contents, member));
+            let lists = page.organizations.is_some() || page.members.is_some();
+            let known = lists || page.policy.is_some() || page.roles.is_some();
+            let organizations = page.organizations.map(ListOrMap::into_vec).into_iter().flatten();
+            organizations.for_each(|organization| take_org(&mut contents, organization));
+            page.members.into_iter().flatten().for_each(|member| take_member(&mut contents, member));
             policies.extend(page.policy);
             policies.extend(page.roles.map(|roles| Policy { roles, resources: page.resources }));
+            known
         })?;
     }
     match (policies.pop(), policies.is_empty()) {

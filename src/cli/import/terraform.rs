@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::contents::Misfits;
+use crate::cli::table::plain;
 use crate::cli::trouble::Trouble;
 use crate::wire::{
     Configuration, ConfiguredGrants, ConfiguredPermission, ConfiguredRole, ConfiguredRoleMapping, RoleStructure,
@@ -27,14 +28,12 @@ const ABILITIES: [(&str, &str); 9] = [
 const UNSET: &str = "propelauth::null_permission";
 
 /// The resources of one file.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 pub struct Resources {
     /// `terraform show -json`.
-    #[serde(default)]
     values: Option<Values>,
     /// `.tf.json`.
-    #[serde(default)]
-    resource: Named,
+    resource: Option<Named>,
 }
 
 #[derive(Deserialize)]
@@ -104,25 +103,25 @@ struct Override {
 }
 
 impl Resources {
-    pub fn merge(&mut self, mut other: Self) {
-        self.resource.propelauth_roles_and_permissions.append(&mut other.resource.propelauth_roles_and_permissions);
-        let overrides = &mut other.resource.propelauth_role_permissions_override;
-        self.resource.propelauth_role_permissions_override.append(overrides);
-        if other.values.is_some() {
-            self.values = other.values;
-        }
+    /// Returns true if the file is one of Terraform.
+    pub fn is_some(&self) -> bool {
+        self.values.is_some() || self.resource.is_some()
     }
 }
 
 /// Returns the configuration that the resources describe. `None` if there are none.
 pub fn configuration(
-    resources: Resources,
+    files: Vec<Resources>,
     multiple_roles: bool,
     misfits: &mut Misfits,
 ) -> Result<Option<Configuration>, Trouble> {
-    let mut all: Vec<RolesAndPermissions> = resources.resource.propelauth_roles_and_permissions.into_values().collect();
-    let mut overrides: Vec<Override> = resources.resource.propelauth_role_permissions_override.into_values().collect();
-    let mut modules: Vec<Module> = resources.values.into_iter().map(|values| values.root_module).collect();
+    let (mut all, mut overrides, mut modules) = (Vec::<RolesAndPermissions>::new(), Vec::<Override>::new(), Vec::new());
+    for Resources { values, resource } in files {
+        let named = resource.unwrap_or_default();
+        all.extend(named.propelauth_roles_and_permissions.into_values());
+        overrides.extend(named.propelauth_role_permissions_override.into_values());
+        modules.extend(values.map(|values| values.root_module));
+    }
     while let Some(module) = modules.pop() {
         for resource in module.resources {
             match resource.r#type.as_str() {
@@ -132,6 +131,13 @@ pub fn configuration(
             }
         }
         modules.extend(module.child_modules);
+    }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = overrides.iter().find(|it| !names.insert(&it.name)) {
+        return Err(Trouble::new(
+            format!("the files hold several overrides with the name `{}`", plain(&twice.name)),
+            "give each file of Terraform once, and those of one PropelAuth project only",
+        ));
     }
     match (all.pop(), all.is_empty()) {
         (None, _) => Ok(None),

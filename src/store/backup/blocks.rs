@@ -46,12 +46,15 @@ impl<W: Write> BlockWriter<W> {
     }
 
     pub fn block(&mut self, kind: BlockKind, content: &[u8]) -> io::Result<()> {
-        let too_long = |_| io::Error::other("a block of more than 4 GiB");
+        let length = |bytes: &[u8]| {
+            let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= BYTES_MAX);
+            length.ok_or_else(|| io::Error::other(format!("a block of more than {BYTES_MAX} bytes")))
+        };
         let packed = self.compressor.compress(content)?;
         let mut head = [0; HEAD];
         head[0] = kind as u8;
-        head[1..5].copy_from_slice(&u32::try_from(content.len()).map_err(too_long)?.to_le_bytes());
-        head[5..9].copy_from_slice(&u32::try_from(packed.len()).map_err(too_long)?.to_le_bytes());
+        head[1..5].copy_from_slice(&length(content)?.to_le_bytes());
+        head[5..9].copy_from_slice(&length(&packed)?.to_le_bytes());
         let crc = crc(&head, &packed);
         head[9..].copy_from_slice(&crc.to_le_bytes());
         self.write(&head)?;
@@ -111,6 +114,10 @@ impl<R: Read> BlockReader<R> {
         let Ok::<[u8; HEAD], _>(head) = self.read(HEAD)?.try_into() else { return Err(damaged) };
         let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (length, packed_length) = (number(1), number(5));
+        // Before the checksum is known, only this bounds what a damaged length makes it read.
+        if length.max(packed_length) > BYTES_MAX {
+            return Err(damaged);
+        }
         let packed = self.read(packed_length as usize)?;
         let kind = match head[0] {
             1 => BlockKind::Header,
@@ -119,7 +126,7 @@ impl<R: Read> BlockReader<R> {
             4 => BlockKind::End,
             _ => return Err(damaged),
         };
-        if crc(&head, &packed) != number(9) || length > BYTES_MAX {
+        if crc(&head, &packed) != number(9) {
             return Err(damaged);
         }
         match decompress(&packed, length as usize) {

@@ -25,6 +25,8 @@ const ABILITIES: [&str; 9] = [
     "can_update_org_metadata",
 ];
 const PERMISSIONS: usize = 20;
+/// Is disabled in the second mapping.
+const DISABLED: &str = "Viewer";
 
 /// A generated project: its Terraform resources, and what each role grants in each mapping.
 struct Project {
@@ -69,7 +71,9 @@ fn generate(dice: &mut Dice, multiple: bool) -> Project {
         for (mapping, overridden) in overridden.iter_mut().enumerate() {
             let (mut own, mut names, mut definition) = (own.clone(), names.clone(), Map::new());
             // An override names a role or not, and changes some of it.
-            if !dice.once_in(4) {
+            let disabled = mapping == 0 && role == DISABLED;
+            if disabled || !dice.once_in(4) {
+                definition.insert("disabled".into(), disabled.into());
                 if dice.once_in(4) {
                     definition.insert("permissions".into(), json!(["propelauth::null_permission"]));
                 } else {
@@ -176,6 +180,8 @@ struct Dump {
     orgs: String,
     users: String,
     members: Vec<(String, String, OrgMemberInfo)>,
+    /// How many other members have a role that is disabled in the mapping of their org.
+    with_disabled: usize,
 }
 
 fn dump(dice: &mut Dice, multiple: bool) -> Dump {
@@ -194,7 +200,7 @@ fn dump(dice: &mut Dice, multiple: bool) -> Dump {
         orgs.push(org);
     }
     let (mut users, mut members) = (Vec::new(), Vec::new());
-    let mut number = 0;
+    let (mut number, mut with_disabled) = (0, 0);
     while members.len() < members_wanted {
         number += 1;
         let user_id = format!("user-{number}");
@@ -221,7 +227,10 @@ fn dump(dice: &mut Dice, multiple: bool) -> Dump {
                 user_permissions: permissions.into_iter().cloned().collect(),
             };
             infos.insert(org_id.clone(), info.json(&org_id));
-            members.push((org_id, user_id.clone(), info));
+            match mapping_of[org] == 1 && info.is_role(DISABLED) {
+                true => with_disabled += 1,
+                false => members.push((org_id, user_id.clone(), info)),
+            }
         }
         users.push(json!({ "user_id": user_id, "email": "a@a.example", "enabled": number % 50 != 0, "locked": false, "org_id_to_org_info": infos }));
     }
@@ -229,7 +238,7 @@ fn dump(dice: &mut Dice, multiple: bool) -> Dump {
         let page = |page: &[Value]| json!({ key: page, "has_more_results": true }).to_string() + "\n";
         all.chunks(100).map(page).collect()
     };
-    Dump { orgs: pages("orgs", &orgs), users: pages("users", &users), project, members }
+    Dump { orgs: pages("orgs", &orgs), users: pages("users", &users), project, members, with_disabled }
 }
 
 fn questions(dice: &mut Dice, members: &[(String, String, OrgMemberInfo)]) -> Vec<Asked> {
@@ -254,6 +263,7 @@ fn questions(dice: &mut Dice, members: &[(String, String, OrgMemberInfo)]) -> Ve
                 (Question::AllOf(PermissionList { permissions }), expected)
             }
         };
+        // A member with a disabled role is not imported, and is in no org here.
         // `User.isRole` and the others are false in an org that the user does not belong to.
         let elsewhere = dice.once_in(20).then(|| dice.of(members).0.clone());
         match elsewhere.filter(|org| !joined.contains(&(&**org, &**user_id))) {
@@ -287,9 +297,13 @@ async fn after_an_import_of_propelauth_answers_equal_those_of_its_sdk() {
         assert_eq!((&plan["members"]["new"], &plan["members"]["changed"]), (&count.into(), &0.into()));
         let kinds: Vec<&str> =
             plan["misfits"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
-        let expected =
-            ["disabled or locked users: imported as members; block them with BlockUser", "users without an org"];
+        let expected = [
+            "disabled or locked users: imported as members; block them with BlockUser",
+            "members with roles that are disabled in the role mapping of the org: not imported",
+            "users without an org",
+        ];
         assert_eq!(kinds, expected);
+        assert_eq!(plan["misfits"][1]["count"], dump.with_disabled, "{says}");
         let (code, says) = run(&["--apply"]);
         assert!(code == Some(2) && says.contains("--environment"), "{says}");
 
@@ -351,6 +365,23 @@ fn what_a_dump_of_propelauth_contradicts_is_reported() {
     fs::write(folder.path().join("bad.json"), bad).unwrap();
     let (code, says) = import(folder.path(), &server, &["propelauth", "bad.json", "--project", "shop"]);
     assert!(code == Some(2) && says.contains("white space"), "{says}");
+    // A page without anything that is known, and the resources of one project in two files.
+    fs::write(folder.path().join("wrong"), r#"{"Orgs": []}"#).unwrap();
+    let (code, says) = import(folder.path(), &server, &["propelauth", "tf.json", "wrong", "--project", "shop"]);
+    assert!(code == Some(2) && says.contains("`wrong` is not what was expected: it has none"), "{says}");
+    let twice = json!({ "name": "Pro", "roles": {} });
+    let of_state = json!({ "type": "propelauth_role_permissions_override", "values": twice });
+    let state = json!({ "values": { "root_module": { "resources": [of_state] } } });
+    for name in ["one", "two"] {
+        fs::write(folder.path().join(name), state.to_string()).unwrap();
+    }
+    let args = ["propelauth", "tf.json", "one", "--project", "shop"];
+    let (code, says) = import(folder.path(), &server, &args);
+    assert!(code == Some(0) && says.contains("create role mapping Pro"), "{says}");
+    let (code, says) = import(folder.path(), &server, &[&args[..], &["two"]].concat());
+    assert!(code == Some(2) && says.contains("several overrides with the name `Pro`"), "{says}");
+    let (code, says) = import(folder.path(), &server, &[&args[..], &["tf.json"]].concat());
+    assert!(code == Some(2) && says.contains("several resources"), "{says}");
     fs::write(folder.path().join("broken"), r#"{"users": [{"user": 1}]}"#).unwrap();
     let (code, says) = import(folder.path(), &server, &["propelauth", "broken", "--project", "shop"]);
     assert!(code == Some(2) && says.contains("user_id") && says.contains("docs/import.md"), "{says}");

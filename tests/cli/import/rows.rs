@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::import;
 use crate::run::{Server, both, output, rolecall};
 
-fn members(folder: &Path, server: &Server, org: &str) -> Vec<String> {
-    let asked = output(rolecall(folder).args(["members", org, "--json", "--server", &server.address]));
+pub fn members(folder: &Path, server: &Server, project: &str, org: &str) -> Vec<String> {
+    let asked =
+        output(rolecall(folder).args(["members", org, "--json", "--project", project, "--server", &server.address]));
     let answer: Value = serde_json::from_str(&both(&asked)).unwrap();
     let role = |it: &Value| match it["expire_time"].as_str() {
         Some(time) => format!("{} until {time}", it["role"].as_str().unwrap()),
@@ -48,8 +49,8 @@ fn a_csv_file_is_imported_and_continued() {
     {
         assert!(says.contains(misfit), "{misfit}\n{says}");
     }
-    assert_eq!(members(folder.path(), &server, "acme"), ["ann: Owner", "bob: Admin"]);
-    assert_eq!(members(folder.path(), &server, "globex"), ["cid: Member until 2999-01-31T12:00:00Z"]);
+    assert_eq!(members(folder.path(), &server, "default", "acme"), ["ann: Owner", "bob: Admin"]);
+    assert_eq!(members(folder.path(), &server, "default", "globex"), ["cid: Member until 2999-01-31T12:00:00Z"]);
     let (code, says) = run(&["--apply"]);
     assert!(code == Some(0) && says.contains("Everything is imported already"), "{says}");
     for (text, why) in
@@ -93,7 +94,12 @@ fn tuples_of_openfga_are_imported_by_a_convention() {
         assert_eq!(says.contains("1 tuples with a condition: user:cid Member organization:acme"), at < 2, "{says}");
         assert_eq!(says.contains("2 tuples of groups, wildcards"), at < 2, "{says}");
     }
-    assert_eq!(members(folder.path(), &server, "acme"), ["ann: Owner", "bob: Member"]);
+    assert_eq!(members(folder.path(), &server, "default", "acme"), ["ann: Owner", "bob: Member"]);
+    // More nodes than the reader of YAML allows by default.
+    let tuple = |number| format!("- user: user:{number}\n  relation: Member\n  object: organization:large\n");
+    fs::write(folder.path().join("large.yaml"), (0..40_000).map(tuple).collect::<String>()).unwrap();
+    let (code, says) = import(folder.path(), &server, &["openfga", "large.yaml", "--json"]);
+    assert!(code == Some(0) && says.contains("\"new\": 40000"), "{says}");
     fs::write(folder.path().join("broken"), "- user: 7\n  nothing: 8\n").unwrap();
     let (code, says) = import(folder.path(), &server, &["openfga", "broken"]);
     assert!(code == Some(2) && says.contains("`broken` is not what was expected"), "{says}");
