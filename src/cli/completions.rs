@@ -1,6 +1,6 @@
 //! `rolecall completions`.
 
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write, stdout};
 
 use clap::{Command, Parser};
 use clap_complete::Shell;
@@ -15,5 +15,9 @@ pub struct Args {
 pub fn run(args: Args, mut commands: Command) -> Result<(), String> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut commands, "rolecall", &mut script);
-    stdout().write_all(&script).map_err(|error| format!("the completions cannot be written: {error}"))
+    match stdout().write_all(&script) {
+        // The reader has seen enough, as `head` has.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| format!("the completions cannot be written: {error}")),
+    }
 }

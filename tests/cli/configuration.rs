@@ -135,6 +135,8 @@ fn r9_a_plan_file_is_applied_only_if_nothing_has_changed_since() {
     shop.refused(1, &apply, &["have changed since the plan was made"]);
     shop.run(2, &["plan", "shop.yaml", "-o", "plan.json"]);
     shop.run(0, &apply);
+    // A pipeline may run its last step again.
+    assert!(shop.run(0, &apply).contains("there is nothing to change"));
     assert!(shop.run(0, &["plan", "shop.yaml"]).contains("  permission reports.mail\n"));
     shop.run(0, &["apply", "shop.yaml", "--prune", "--yes"]);
     assert_eq!(shop.run(0, &["export"]).lines().filter(|line| line.contains("reports.mail")).count(), 0);
@@ -166,6 +168,28 @@ fn p3_a_missing_project_is_created_from_its_document() {
     assert!(shop.run(0, &["plan", "shop.yaml", "--create", "--prune"]).contains("nothing to change"));
     let exported = shop.run(0, &["export", "--project", "copy"]);
     assert_eq!(exported.replace("`copy`", "`default`"), shop.read("shop.yaml"));
+}
+
+#[test]
+fn p3_a_document_that_equals_the_empty_template_creates_its_project_too() {
+    let shop = Shop::start();
+    let granted: Vec<&str> = rolecall::domain::model::permission::BUILT_INS.iter().map(|(name, _)| *name).collect();
+    let document = format!(
+        "project: blank
+environment: TEST
+default_role: Owner
+default_owner_role: Owner
+roles:
+- {{name: Owner, description: Runs the organization.}}
+role_mappings:
+- {{name: Default, description: The default plan of organizations., default: true, grants: {{Owner: ['{}']}}}}
+",
+        granted.join("', '")
+    );
+    fs::write(shop.folder.path().join("blank.yaml"), document).unwrap();
+    assert_eq!(shop.run(2, &["plan", "blank.yaml", "--create"]), "blank would be created.\n");
+    shop.run(0, &["apply", "blank.yaml", "--create", "--yes"]);
+    shop.run(0, &["export", "--project", "blank"]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::wire::{ApplyConfigurationRequest, CreateProjectRequest, RoleStructure
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 applied, or there was nothing to change; 1 refused or declined, nothing was changed; 2 no answer (wrong \
-usage, no server), with the reason on stderr.
+usage, no server), or only the project was created, with the reason on stderr.
 
 It shows the plan, and applies exactly that: if somebody else changes the project or its members meanwhile, nothing is \
 changed. At a terminal it asks first. Elsewhere it needs --yes or --plan. With --json it prints the plan that it applied.";
@@ -58,7 +58,9 @@ pub async fn run(args: Args) -> Result<(), Failed> {
     });
     let client = Client::connect(args.client.for_project(&document.project)?).await?;
     let plan = plan(&client, &document, choices).await?;
+    // An applied plan may be applied again: nothing is left of it.
     if let Some(file) = file
+        && !plan.is_empty()
         && (file.etag != plan.etag || file.impact_digest != plan.impact.digest || file.create != plan.create)
     {
         let what = "the project or its members have changed since the plan was made";

@@ -31,7 +31,7 @@ pub fn lines(info: &GetServerInfoResponse, now: Timestamp) -> Vec<String> {
     let age = info.age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
     let words = match age >= STALE_AGE {
         true => format!("may be old: it was last known to be the newest {} ago", HumanDuration(age)),
-        false => format!("the newest {} ms ago", age.as_millis()),
+        false => format!("was the newest {} ms ago", age.as_millis()),
     };
     lines.push(line("state", format!("{words}, revision {}", plain(&info.revision))));
     match (info.upstream.as_str(), info.followed_upstream.as_str()) {
@@ -77,7 +77,7 @@ mod tests {
             "server     rolecall 1.2.3, store 0000002a, started 1970-01-01T00:46:40Z (2 hours ago)",
             "database   postgres, answers",
             "schema     m0001_tables",
-            "state      the newest 120 ms ago, revision AAA",
+            "state      was the newest 120 ms ago, revision AAA",
             "lag        none",
         ];
         assert_eq!(lines(&info, NOW), expected);
