@@ -157,18 +157,26 @@ struct Phase<'a> {
     managed: &'a Managed,
 }
 
-/// Decides the commands of a phase, which compares the configuration with the project as it is then.
+/// Returns the commands of a phase, which compares the configuration with the project as it is then.
+fn commands_of(
+    draft: &Draft<'_>,
+    command: &ApplyConfiguration,
+    wanted: &Names<'_>,
+    phase: fn(Phase<'_>) -> Result<Vec<Command>, Refusal>,
+) -> Result<Vec<Command>, Refusal> {
+    let project = draft.project(&command.project)?;
+    // The project is dropped before the commands run. Otherwise each would copy what it changes.
+    phase(Phase { project: &project, command, managed: &wanted.existing(&project) })
+}
+
+/// Decides the commands of a phase.
 fn all(
     draft: &mut Draft<'_>,
     command: &ApplyConfiguration,
     wanted: &Names<'_>,
     phase: fn(Phase<'_>) -> Result<Vec<Command>, Refusal>,
 ) -> Result<(), Refusal> {
-    let project = draft.project(&command.project)?;
-    let commands = phase(Phase { project: &project, command, managed: &wanted.existing(&project) })?;
-    // Otherwise each command would copy what it changes.
-    drop(project);
-    commands.into_iter().try_for_each(|command| step(draft, command))
+    commands_of(draft, command, wanted, phase)?.into_iter().try_for_each(|command| step(draft, command))
 }
 
 /// Decides the commands of a phase that are accepted, up to the first one that is not. A later phase decides the others again.
@@ -178,10 +186,7 @@ fn accepted(
     wanted: &Names<'_>,
     phase: fn(Phase<'_>) -> Result<Vec<Command>, Refusal>,
 ) -> Result<(), Refusal> {
-    let project = draft.project(&command.project)?;
-    let commands = phase(Phase { project: &project, command, managed: &wanted.existing(&project) })?;
-    drop(project);
-    for command in commands {
+    for command in commands_of(draft, command, wanted, phase)? {
         let before = draft.savepoint();
         if step(draft, command).is_err() {
             draft.roll_back(before);
