@@ -37,10 +37,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    let database = args.database.url()?;
-    if let Some(warning) = database.warning {
-        eprintln!("warning: {warning}");
-    }
+    let database = args.database.url_after_warning()?;
     let stopped = stop_signal()?;
     let done = async {
         let progress = Progress::new("rows");
@@ -49,10 +46,10 @@ pub async fn run(args: Args) -> Result<(), String> {
             true if io::stdout().is_terminal() => {
                 Err("a backup is no text for a terminal; name a file, or redirect the output".into())
             }
-            true => back_up(&database.url, io::stdout(), count).await.map_err(|error| error.to_string()),
+            true => back_up(&database, io::stdout(), count).await.map_err(|error| error.to_string()),
             false => {
                 let new = NewFile::create(&args.file)?;
-                let contents = back_up(&database.url, new.writer()?, count).await.map_err(|error| error.to_string())?;
+                let contents = back_up(&database, new.writer()?, count).await.map_err(|error| error.to_string())?;
                 new.keep().map(|()| contents)
             }
         }

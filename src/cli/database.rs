@@ -45,6 +45,15 @@ impl DatabaseArgs {
         );
         Ok(DatabaseUrl { url, warning })
     }
+
+    /// Returns the URL. Prints the warning about it, if there is one.
+    pub fn url_after_warning(self) -> Result<String, String> {
+        let DatabaseUrl { url, warning } = self.url()?;
+        if let Some(warning) = warning {
+            eprintln!("warning: {warning}");
+        }
+        Ok(url)
+    }
 }
 
 fn has_password(url: &str) -> bool {

@@ -12,11 +12,8 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    let database = args.database.url()?;
-    if let Some(warning) = database.warning {
-        eprintln!("warning: {warning}");
-    }
-    server::migrate(&database.url).await.map_err(|error| error.to_string())?;
+    let database = args.database.url_after_warning()?;
+    server::migrate(&database).await.map_err(|error| error.to_string())?;
     println!("the database has the tables of rolecall {}", env!("CARGO_PKG_VERSION"));
     Ok(())
 }

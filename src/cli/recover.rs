@@ -23,14 +23,11 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    let database = args.database.url()?;
-    if let Some(warning) = database.warning {
-        eprintln!("warning: {warning}");
-    }
+    let database = args.database.url_after_warning()?;
     if args.key_file.is_none() && !std::io::stdout().is_terminal() {
         return Err("the output is no terminal, so others may read it; name a new file with --key-file".into());
     }
-    let recovered = async { server::recover(&database.url, &args.reason).await.map_err(|error| error.to_string()) };
+    let recovered = async { server::recover(&database, &args.reason).await.map_err(|error| error.to_string()) };
     match &args.key_file {
         Some(path) => {
             server::workspace::write_token(path, recovered, |why| why).await?;

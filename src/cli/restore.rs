@@ -88,12 +88,9 @@ pub async fn run(args: Args) -> Result<(), String> {
     let checked = tokio::task::spawn_blocking(move || check(checking, |bytes| shown.set_position(bytes)));
     let contents = checked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     if !args.check {
-        let database = args.database.url()?;
-        if let Some(warning) = database.warning {
-            eprintln!("warning: {warning}");
-        }
+        let database = args.database.url_after_warning()?;
         let shown = bar("restoring", length);
-        let restored = restore(&database.url, &contents, again(&file)?, move |bytes| shown.set_position(bytes)).await;
+        let restored = restore(&database, &contents, again(&file)?, move |bytes| shown.set_position(bytes)).await;
         restored.map_err(|error| error.to_string())?;
     }
     let shown = Shown::new(&args.file, contents, !args.check);
