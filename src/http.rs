@@ -1,6 +1,7 @@
 //! AuthZEN Authorization API 1.0: checks and searches as JSON over HTTP. Its requests become requests of CheckService and are
-//! answered by the same code. The subject is the user, the action's name the permission, and the resource the org.
+//! answered by the same code. The subject is the user, the action the permission, and the resource the org.
 
+pub mod actions;
 pub mod answer;
 mod entities;
 mod evaluation;
@@ -30,6 +31,7 @@ use crate::grpc::services::check;
 use crate::grpc::status;
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::wire::Consistency;
+use actions::Actions;
 use answer::{JSON, unsupported};
 
 /// What the API accepts, and where it is.
@@ -41,6 +43,8 @@ pub struct Authzen {
     pub subject_types: Vec<String>,
     /// The types of resources that are orgs. Empty means all.
     pub resource_types: Vec<String>,
+    /// The permissions of actions.
+    pub actions: Arc<Actions>,
     /// The URL by which clients reach this server. Empty means that of the request.
     pub url: String,
 }

@@ -226,10 +226,14 @@ pub const VIOLATIONS_BYTES_MAX: usize = 2_048;
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
 /// Evaluations in one request of AuthZEN.
 pub const EVALUATIONS_MAX: usize = 10_000;
+/// Bytes of the properties of an action, if they decide which permission it asks for.
+pub const ACTION_PROPERTIES_BYTES_MAX: usize = 4 << 10;
+/// Entries of the file that gives AuthZEN's actions permissions.
+pub const AUTHZEN_ACTIONS_MAX: usize = 1_000;
 /// Bytes of a request of Envoy.
 pub const ENVOY_REQUEST_BYTES_MAX: usize = 256 << 10;
-/// Bytes of the file that maps Envoy's requests.
-pub const ENVOY_CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of the file that maps Envoy's requests, and of the one that maps AuthZEN's actions.
+pub const GATEWAY_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Rules of the mapping of Envoy's requests.
 pub const ENVOY_RULES_MAX: usize = 1_000;
 

@@ -9,7 +9,8 @@ use clap::{ArgAction, Parser};
 use crate::domain::ProjectKey;
 use crate::grpc::services::envoy::Mapping;
 use crate::http::Authzen;
-use crate::limits::ENVOY_CONFIG_BYTES_MAX;
+use crate::http::actions::Actions;
+use crate::limits::GATEWAY_FILE_BYTES_MAX;
 use crate::server::{Gateways, Listen};
 
 #[derive(Parser)]
@@ -27,6 +28,10 @@ pub struct GatewayArgs {
     /// The types of AuthZEN resources that are orgs. If not given, all.
     #[arg(long, env = "ROLECALL_AUTHZEN_RESOURCE_TYPES", value_delimiter = ',', value_name = "TYPE")]
     authzen_resource_types: Vec<String>,
+    /// A YAML file that maps AuthZEN actions to permissions, by name and properties. Other actions ask for the permission with
+    /// their name.
+    #[arg(long, env = "ROLECALL_AUTHZEN_ACTIONS", value_name = "FILE")]
+    authzen_actions: Option<PathBuf>,
     /// The URL by which AuthZEN clients reach this server, for the description of its endpoints. Needed if other machines
     /// can connect over HTTP. If not given, that of the request.
     #[arg(long, env = "ROLECALL_AUTHZEN_URL", value_name = "URL", value_parser = url)]
@@ -52,30 +57,32 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 impl GatewayArgs {
-    /// Reads the file too.
+    /// Reads the files too.
     pub fn gateways(self) -> Result<Gateways, String> {
+        let actions = self.authzen_actions.as_deref().map(|file| read("--authzen-actions", file, Actions::parse));
+        let envoy = self.envoy_config.as_deref().map(|file| read("--envoy-config", file, Mapping::parse));
         Ok(Gateways {
             http_listen: self.http_listen,
             authzen: Authzen {
                 project: self.authzen_project,
                 subject_types: self.authzen_subject_types,
                 resource_types: self.authzen_resource_types,
+                actions: actions.transpose()?.map(Arc::new).unwrap_or_default(),
                 url: self.authzen_url.unwrap_or_default(),
             },
-            envoy: self.envoy_config.as_deref().map(read_mapping).transpose()?.map(Arc::new),
+            envoy: envoy.transpose()?.map(Arc::new),
         })
     }
 }
 
-fn read_mapping(path: &Path) -> Result<Mapping, String> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        format!("the mapping of --envoy-config in `{}` cannot be used: {why}", path.display())
-    };
+/// Reads the file of a flag.
+fn read<T>(flag: &str, path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("the file `{}` of {flag} cannot be used: {why}", path.display());
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
-    file.take(ENVOY_CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-    if text.len() as u64 > ENVOY_CONFIG_BYTES_MAX {
-        return Err(wrong(&format!("it has more than {ENVOY_CONFIG_BYTES_MAX} bytes")));
+    file.take(GATEWAY_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    if text.len() as u64 > GATEWAY_FILE_BYTES_MAX {
+        return Err(wrong(&format!("it has more than {GATEWAY_FILE_BYTES_MAX} bytes")));
     }
-    Mapping::parse(&text).map_err(|why| wrong(&why))
+    parse(&text).map_err(|why| wrong(&why))
 }

@@ -1,15 +1,17 @@
-//! The JSON of requests: what Rolecall reads of it. Other members, such as `properties` and `context`, are ignored.
+//! The JSON of requests: what Rolecall reads of it. Other members, such as `context`, are ignored.
 
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tonic::Status;
 
 use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::grpc::status;
-use crate::limits::EVALUATIONS_MAX;
+use crate::limits::{ACTION_PROPERTIES_BYTES_MAX, EVALUATIONS_MAX};
 use crate::wire::Consistency;
 use crate::wire::consistency::Requirement;
 
@@ -60,6 +62,8 @@ pub struct Entity {
 #[serde(remote = "Self")]
 pub struct Action {
     name: Option<String>,
+    /// Most actions are decided without them.
+    properties: Option<Box<RawValue>>,
 }
 
 /// One evaluation. In a list, what is absent is taken from the request.
@@ -211,5 +215,13 @@ impl Entity {
 impl Action {
     pub fn name(&self) -> Result<&str, Status> {
         name("action.name", self.name.as_ref(), permission_name)
+    }
+
+    /// Reads the properties. Their length is checked, because the default of a list is read for each evaluation.
+    pub fn properties(&self) -> Result<Map<String, Value>, Status> {
+        let Some(text) = self.properties.as_deref().map(RawValue::get) else { return Ok(Map::new()) };
+        let read = (text.len() <= ACTION_PROPERTIES_BYTES_MAX).then(|| serde_json::from_str(text));
+        let expected = || format!("must be an object of at most {ACTION_PROPERTIES_BYTES_MAX} bytes");
+        read.and_then(Result::ok).ok_or_else(|| status::invalid("action.properties", expected()))
     }
 }

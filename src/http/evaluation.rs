@@ -74,7 +74,7 @@ struct Question<'a> {
 
 impl Api {
     fn question<'a>(
-        &self,
+        &'a self,
         subject: Option<&'a Entity>,
         action: Option<&'a Action>,
         resource: Option<&'a Entity>,
@@ -84,7 +84,7 @@ impl Api {
         let known_types = self.knows(subject.kind("subject")?, resource.kind("resource")?);
         Ok(Question {
             user_id: subject.id("subject")?,
-            permission: required("action", action)?.name()?,
+            permission: self.settings.actions.permission(required("action", action)?)?,
             org_id: resource.id("resource")?,
             known_types,
         })

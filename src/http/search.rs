@@ -1,10 +1,12 @@
 //! Subject, resource and action search. They agree with evaluations. What is unknown has no results.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use super::Api;
+use super::actions::Place;
 use super::entities::{Page, Search, consistency, required};
 use crate::grpc::app::App;
 use crate::grpc::authz::authorize;
@@ -41,9 +43,11 @@ pub struct FoundEntity {
     id: String,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct FoundAction {
-    name: String,
+    pub name: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub properties: Map<String, Value>,
 }
 
 impl<T> Found<T> {
@@ -73,7 +77,7 @@ pub async fn subjects(api: &Api, project: String, asked: Search) -> Result<Found
     let request = ListMembersWithPermissionRequest {
         project,
         org_id: resource.id("resource")?.into(),
-        permission: required("action", asked.action.as_ref())?.name()?.into(),
+        permission: api.settings.actions.permission(required("action", asked.action.as_ref())?)?.into(),
         page_size: page.size(),
         page_token: page.token.unwrap_or_default(),
         consistency: consistency(asked.options.as_ref()),
@@ -102,7 +106,7 @@ pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Foun
     let request = ListOrgsWithPermissionRequest {
         project,
         user_id: subject.id("subject")?.into(),
-        permission: required("action", asked.action.as_ref())?.name()?.into(),
+        permission: api.settings.actions.permission(required("action", asked.action.as_ref())?)?.into(),
         page_size: page.size(),
         page_token: page.token.unwrap_or_default(),
         consistency: consistency(asked.options.as_ref()),
@@ -121,7 +125,7 @@ pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Foun
     }))
 }
 
-/// Returns the permissions that the user has in the org.
+/// Returns the actions that the user may do in the org.
 pub async fn actions(api: &Api, project: String, asked: Search) -> Result<Found<FoundAction>, Status> {
     let subject = required("subject", asked.subject.as_ref())?;
     let resource = required("resource", asked.resource.as_ref())?;
@@ -141,12 +145,22 @@ pub async fn actions(api: &Api, project: String, asked: Search) -> Result<Found<
     }
     let Some(found) = found(access::get(&api.checks, Request::new(request)).await)? else { return Ok(Found::none()) };
     let permissions = found.access.map(|access| access.permissions).unwrap_or_default();
-    // They are in byte order.
-    let after = |name: &String| page.after.as_ref().is_none_or(|after| name > after);
-    let (names, last) = page.fill(permissions.into_iter().filter(after), String::clone);
-    // A page continues after a name, whatever org and project have the ids by then.
+    // The permissions are in byte order.
+    let actions = api.settings.actions.of(permissions.iter().map(String::as_str));
+    let after = page.after.as_deref().map(place).transpose()?;
+    let rest = || actions.iter().filter(|(place, _)| after.is_none_or(|after| *place > after));
+    let (names, last) = page.fill(rest(), |(_, action)| action.name.clone());
+    // A page continues after an action, whatever org and project have the ids by then.
+    let last = last.map(|((permission, number), _)| format!("{number} {permission}"));
     let next = page.next_token(Scope::default(), last.as_deref())?;
-    Ok(Found::new(names.into_iter().map(|name| FoundAction { name }).collect(), next, found.revision))
+    let results = rest().take(names.len()).map(|(_, action)| action.clone()).collect();
+    Ok(Found::new(results, next, found.revision))
+}
+
+/// Reads after which action a page continues.
+fn place(text: &str) -> Result<Place<'_>, Status> {
+    let parts = text.split_once(' ').and_then(|(number, permission)| Some((permission, number.parse().ok()?)));
+    parts.ok_or_else(status::page_token)
 }
 
 fn page_of(request: &GetAccessRequest, page: &Page) -> Result<page::Page, Status> {

@@ -18,6 +18,7 @@ fn types_and_the_project_are_settings_and_the_description_says_where_to_ask() {
         subject_types: vec!["user".into()],
         resource_types: vec!["org".into(), "team".into()],
         url: "https://pdp.example/".into(),
+        ..Authzen::default()
     };
     let fill = async |server: &Server| {
         shop(server).await;
