@@ -57,6 +57,8 @@ pub async fn run(args: Args) -> Result<(), String> {
         let described = tokio::time::timeout(timeout, describe(remote, &args.key)).await;
         match described.unwrap_or_else(|_| Err(format!("no answer within {} s", args.timeout))) {
             Ok(lines) => println!("{}", lines.join("\n")),
+            // It was said already.
+            Err(why) if status.as_ref() == Err(&why) => {}
             Err(why) => println!("no details: {why}"),
         }
     }

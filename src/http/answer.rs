@@ -123,6 +123,8 @@ fn code(code: Code, reason: &str) -> StatusCode {
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::FailedPrecondition if is(ErrorReason::SidecarReadOnly) => StatusCode::NOT_IMPLEMENTED,
         Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
+        // The request did not arrive whole.
+        Code::Cancelled => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
         Code::NotFound | Code::Unimplemented => StatusCode::NOT_FOUND,

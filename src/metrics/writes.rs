@@ -15,10 +15,10 @@ pub struct WriteMetrics {
     pub unknown: Counter,
     /// Commands that did not fit into the queue.
     pub overloaded: Counter,
-    /// Accepted commands with a revision.
-    pub commits: Counter,
     /// Commands of each group that was decided.
     pub group_commands: Histogram,
+    /// Changes of each commit: of each accepted command with a revision.
+    pub commit_changes: Histogram,
 }
 
 impl Default for WriteMetrics {
@@ -29,8 +29,8 @@ impl Default for WriteMetrics {
             failed: Counter::default(),
             unknown: Counter::default(),
             overloaded: Counter::default(),
-            commits: Counter::default(),
             group_commands: Histogram::new(&COUNTS),
+            commit_changes: Histogram::new(&COUNTS),
         }
     }
 }

@@ -177,8 +177,7 @@ impl Committer {
         self.store.metrics().add(Operation::Commit, began.elapsed(), failed);
         match committed {
             Some(Committed::Yes) => {
-                self.metrics.commits.add(commits.len() as u64);
-                self.engine.publish(base, group.next, Arc::unwrap_or_clone(commits));
+                self.publish(base, group.next, commits);
                 (work, answers, Attempted::Stored(group.verdicts))
             }
             Some(Committed::No(error)) => (work, answers, Attempted::Failed(Why::from(&error))),
@@ -187,6 +186,14 @@ impl Committer {
             }
             None => self.settle(work, answers, (base, group), commits, NO_ANSWER.into()).await,
         }
+    }
+
+    /// Makes commits visible that the database has stored.
+    fn publish(&self, base: Revision, next: State, commits: Arc<Vec<Commit>>) {
+        for commit in commits.iter() {
+            self.metrics.commit_changes.add(commit.changes.len() as u64);
+        }
+        self.engine.publish(base, next, Arc::unwrap_or_clone(commits));
     }
 
     /// Begins a transaction, catches the State up with the head, and looks up the group's request ids.
@@ -289,8 +296,7 @@ impl Committer {
         self.failing.store(false, Ordering::Relaxed);
         match stored {
             true => {
-                self.metrics.commits.add(commits.len() as u64);
-                self.engine.publish(base, group.next, Arc::unwrap_or_clone(commits));
+                self.publish(base, group.next, commits);
                 (work, answers, Attempted::Stored(group.verdicts))
             }
             // The callers have their answer: the outcome is unknown.

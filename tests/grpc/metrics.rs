@@ -190,6 +190,8 @@ fn metrics_agree_with_what_the_client_counted() {
             ("rolecall_writes_total{outcome=\"accepted\"}".into(), 1.0),
             ("rolecall_writes_total{outcome=\"refused\"}".into(), 1.0),
             ("rolecall_commits_total".into(), 1.0),
+            ("rolecall_commit_changes_count".into(), 1.0),
+            ("rolecall_commit_changes_sum".into(), 1.0),
             ("rolecall_revision".into(), 1.0),
             ("rolecall_write_group_commands_count".into(), 2.0),
             ("rolecall_state_entries{kind=\"org\"}".into(), 1.0),

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use rolecall::server::{Config, Listen, MetricsListen};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::authzen::question;
 use crate::client::{ask, request, send};
 use crate::envoy;
@@ -47,10 +50,16 @@ fn calls_over_http_and_of_envoy_have_their_method_and_their_status() {
         assert_eq!(send(&address, request("GET", described, &[], "")).await.status, 200);
         let of_envoy = envoy::request("GET", "/orgs/acme/invoices", &[], &[("sub", "ann")]);
         assert_eq!(envoy::ask(&server, of_envoy).await.unwrap(), "403 ORG_NOT_FOUND");
+        let mut cut_off = TcpStream::connect(address.to_string()).await.unwrap();
+        let head = "POST /access/v1/evaluation HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+        cut_off.write_all(format!("{head}content-length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
+        cut_off.shutdown().await.unwrap();
+        cut_off.read_to_end(&mut Vec::new()).await.unwrap();
         let expected = [
             "grpc _OTHER UNIMPLEMENTED",
             "grpc envoy.service.auth.v3.Authorization/Check OK",
             "http .well-known/authzen-configuration/projects/{project} OK",
+            "http access/v1/evaluation CANCELLED",
             "http access/v1/evaluation OK",
             "http access/v1/evaluation UNAUTHENTICATED",
             "http access/v1/evaluation UNIMPLEMENTED",

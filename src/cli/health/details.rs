@@ -38,6 +38,7 @@ pub fn lines(info: &GetServerInfoResponse, now: Timestamp) -> Vec<String> {
         ("", _) => lines.push(line(
             "lag",
             match info.lag_revisions {
+                _ if info.database_away_since.is_some() => "unknown while the database is away".into(),
                 0 => "none".into(),
                 lag => format!("{lag} revisions behind the database"),
             },
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_well_says_so_of_each_part() {
-        let info =
+        let mut info =
             GetServerInfoResponse { database: "postgres".into(), schema_version: "m0001_tables".into(), ..info() };
         let expected = [
             "server     rolecall 1.2.3, store 0000002a, started 1970-01-01T00:46:40Z (2 hours ago)",
@@ -81,6 +82,8 @@ mod tests {
             "lag        none",
         ];
         assert_eq!(lines(&info, NOW), expected);
+        info.lag_revisions = 7;
+        assert_eq!(lines(&info, NOW)[4], "lag        7 revisions behind the database");
     }
 
     #[test]
@@ -96,7 +99,7 @@ mod tests {
         let expected = [
             "sqlite, does not answer or takes no writes since 1970-01-01T02:41:40Z (5 minutes); checks are answered from memory",
             "may be old: it was last known to be the newest 5 minutes ago, revision AAA",
-            "7 revisions behind the database",
+            "lag        unknown while the database is away",
             "9 seconds behind the newest commit; compare the clocks of all servers",
         ];
         let lines = lines(&info, NOW);

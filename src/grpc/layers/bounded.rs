@@ -204,6 +204,16 @@ impl Messages {
     }
 }
 
+/// Returns the status of a body that ends too early. It is no fault of the server if the connection is lost.
+fn cut_off(error: StdError) -> Status {
+    let why = error.to_string();
+    let status = Status::from_error(error);
+    match status.code() {
+        Code::Unknown => Status::cancelled(format!("the request did not arrive whole: {why}")),
+        _ => status,
+    }
+}
+
 impl<B> http_body::Body for RequestBody<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -215,7 +225,7 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             let Some(frame) = frame else { return Poll::Ready(None) };
-            let frame = frame.map_err(|error| Status::from_error(error.into()))?;
+            let frame = frame.map_err(|error| cut_off(error.into()))?;
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             self.call.take_frame(bytes)?;
             if self.stop.is_some() && bytes > 0 {

@@ -163,7 +163,10 @@ fn writes(text: &mut Text, app: &App) {
     ] {
         metric.value(&[("outcome", outcome)], count.get() as f64);
     }
-    text.counter("rolecall_commits_total", "Revisions that this server made.", &metrics.commits);
+    let commits = metrics.commit_changes.read().count;
+    text.metric(Counter, "rolecall_commits_total", "Revisions that this server made.").value(&[], commits as f64);
+    text.metric(Histogram, "rolecall_commit_changes", "Changes of each commit, as the history counts them.")
+        .histogram(&[], &metrics.commit_changes);
     text.metric(Histogram, "rolecall_write_group_commands", "Commands of each group, which is one transaction.")
         .histogram(&[], &metrics.group_commands);
     text.gauge("rolecall_write_queue", "Commands that wait for their group.", app.writer.queued() as f64);
