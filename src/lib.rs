@@ -20,3 +20,4 @@ pub mod store;
 pub mod trace;
 pub mod wire;
 pub mod writer;
+mod yaml;

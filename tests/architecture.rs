@@ -14,6 +14,7 @@ const MODULES: [(&str, &[&str]); 18] = [
     ("limits", &[]),
     ("metrics", &[]),
     ("trace", &[]),
+    ("yaml", &[]),
     ("domain", &["limits"]),
     ("clock", &["domain"]),
     ("wire", &["domain", "limits"]),
@@ -24,8 +25,11 @@ const MODULES: [(&str, &[&str]); 18] = [
     ("replica", &["domain", "limits", "clock", "engine", "store"]),
     ("purger", &["domain", "limits", "clock", "engine", "store", "writer"]),
     ("demo", &["domain", "limits", "wire", "engine", "writer"]),
-    ("grpc", &["domain", "limits", "metrics", "trace", "clock", "engine", "store", "wire", "writer", "replication"]),
-    ("http", &["domain", "limits", "wire", "grpc"]),
+    (
+        "grpc",
+        &["domain", "limits", "metrics", "trace", "yaml", "clock", "engine", "store", "wire", "writer", "replication"],
+    ),
+    ("http", &["domain", "limits", "yaml", "wire", "grpc"]),
     ("sidecar", &["domain", "limits", "metrics", "trace", "engine", "wire", "replication", "grpc"]),
     (
         "server",
@@ -48,7 +52,7 @@ const MODULES: [(&str, &[&str]); 18] = [
         ],
     ),
     // The commands that ask a running server are clients of the API.
-    ("cli", &["domain", "limits", "clock", "wire", "grpc", "http", "demo", "sidecar", "server"]),
+    ("cli", &["domain", "limits", "yaml", "clock", "wire", "grpc", "http", "demo", "sidecar", "server"]),
 ];
 
 /// The layers of `domain`. A layer imports only itself and layers before it.
@@ -58,7 +62,7 @@ const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "imp
 const OUTSIDE: [(&str, &[&str]); 30] = [
     ("axum", &["http", "server"]),
     ("envoy_types", &["grpc"]),
-    ("serde_saphyr", &["grpc", "cli"]),
+    ("serde_saphyr", &["yaml", "cli"]),
     ("opentelemetry", &["trace", "server"]),
     ("opentelemetry_otlp", &["server"]),
     ("opentelemetry_sdk", &["trace", "server"]),

@@ -10,6 +10,7 @@ use super::entities::Action;
 use super::search::FoundAction;
 use crate::domain::model::name::permission_name;
 use crate::limits::AUTHZEN_ACTIONS_MAX;
+use crate::yaml;
 
 /// The permission that an action asks for, and the number of the action among those that ask for it.
 pub(super) type Place<'a> = (&'a str, usize);
@@ -46,7 +47,7 @@ struct File {
 impl Actions {
     /// Reads a file. `Err` says what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let file: File = yaml::read(text)?;
         if file.actions.len() > AUTHZEN_ACTIONS_MAX {
             return Err(format!("`actions` must have at most {AUTHZEN_ACTIONS_MAX} entries"));
         }

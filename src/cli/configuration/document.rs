@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cli::table::plain;
+use crate::yaml;
 
 /// The configuration of one project. Lists without a meaningful order are sorted by name when exported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -207,15 +208,9 @@ impl Document {
     }
 }
 
-/// Nodes of a YAML file. A request of 16 MiB has fewer.
-const NODES_MAX: usize = 20_000_000;
-
 /// Reads YAML. The error is one line, with the line and column.
 pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let budget = serde_saphyr::budget! { max_nodes: NODES_MAX, max_events: 2 * NODES_MAX };
-    let options = serde_saphyr::options! { with_snippet: false, budget: budget };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| plain(error.to_string().trim_start_matches("error: ")))
+    yaml::read(text).map_err(|why| plain(&why))
 }
 
 fn is_false(value: &bool) -> bool {

@@ -10,6 +10,7 @@ use super::{Asked, Denial};
 use crate::domain::ProjectKey;
 use crate::domain::model::name::{own_id, permission_name};
 use crate::limits::ENVOY_RULES_MAX;
+use crate::yaml;
 
 /// The filter of Envoy that verifies JWTs, and the metadata with their claims.
 const JWT_FILTER: &str = "envoy.filters.http.jwt_authn";
@@ -74,7 +75,7 @@ struct File {
 impl Mapping {
     /// Reads a file. `Err` says what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let file: File = yaml::read(text)?;
         if !file.project.is_empty() {
             ProjectKey::parse(&file.project).map_err(|why| format!("`project` {why}"))?;
         }
