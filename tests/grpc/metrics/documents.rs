@@ -18,6 +18,7 @@ const BEGIN: &str = "<!-- metrics -->\n";
 const END: &str = "<!-- end of metrics -->\n";
 const DASHBOARD: &str = "deploy/grafana/rolecall.json";
 const ALERTS: &str = "deploy/prometheus/alerts.yaml";
+const ALERT_TESTS: &str = "deploy/prometheus/alerts_test.yaml";
 const RUNBOOK: &str = "docs/runbook.md";
 /// The names of all metrics of a server begin with one of these.
 const PREFIXES: [&str; 3] = ["rolecall_", "rpc_server_", "process_"];
@@ -169,8 +170,8 @@ fn the_document_the_dashboard_and_the_alerts_name_the_metrics_that_exist() {
 }
 
 #[test]
-fn every_alert_has_its_section_in_the_runbook() {
-    let (alerts, sections) = (read(ALERTS), anchors(&read(RUNBOOK)));
+fn every_alert_fires_when_it_should_and_has_its_section_in_the_runbook() {
+    let (alerts, tests, sections) = (read(ALERTS), read(ALERT_TESTS), anchors(&read(RUNBOOK)));
     let value = |line: &str, name: &str| line.trim_start_matches([' ', '-']).strip_prefix(name).map(String::from);
     let names: Vec<String> = alerts.lines().filter_map(|line| value(line, "alert: ")).collect();
     let links: Vec<String> = alerts.lines().filter_map(|line| value(line, "runbook: ")).collect();
@@ -179,8 +180,13 @@ fn every_alert_has_its_section_in_the_runbook() {
     assert_eq!(links, expected);
     for name in names {
         assert!(sections.contains(&name.to_lowercase()), "{RUNBOOK} has no section `{name}`");
+        assert!(
+            tests.contains(&format!("alertname: {name}\n        exp_alerts:")),
+            "{ALERT_TESTS} has no `{name}` that fires"
+        );
     }
     promtool(&["check", "rules", file(ALERTS).to_str().unwrap()], "");
+    promtool(&["test", "rules", file(ALERT_TESTS).to_str().unwrap()], "");
 }
 
 #[test]
