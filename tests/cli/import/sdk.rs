@@ -17,7 +17,8 @@ pub fn compare(folder: &Path, args: &[&str], asked: &[Asked]) {
     let Some(packages) = env::var_os("ROLECALL_TEST_SDKS") else {
         return skipped("SDKs of PropelAuth and Stytch not found; install them and set ROLECALL_TEST_SDKS");
     };
-    let packages = Path::new(&packages).join("node_modules").canonicalize().expect("npm has installed packages there");
+    let packages =
+        Path::new(&packages).join("node_modules").canonicalize().expect("ROLECALL_TEST_SDKS has node_modules");
     fs::write(folder.join("questions"), asked.iter().map(|it| as_json(it).to_string() + "\n").collect::<String>())
         .unwrap();
     let mut node = Command::new("node");
