@@ -1,10 +1,12 @@
 //! `rolecall import`: after an import, the server answers as the SDK of the other product does.
 //!
+//! The expected answers are computed here, so that the tests need no Node. Where the SDKs are installed, they are asked too.
 //! The dumps have 3,000 members. `ROLECALL_TEST_IMPORT_MEMBERS` sets another number, and there are as many questions.
 
 mod existing;
 mod propelauth;
 mod rows;
+mod sdk;
 mod stytch;
 
 use std::path::Path;

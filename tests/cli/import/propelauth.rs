@@ -1,4 +1,4 @@
-//! PropelAuth: answers equal those of `OrgMemberInfo` of @propelauth/node 2.1.
+//! PropelAuth: answers equal those of `UserClass` and `OrgMemberInfo` of @propelauth/node.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -7,7 +7,7 @@ use rolecall::wire::PermissionList;
 use rolecall::wire::check_request::Question;
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Dice, compare, import, members};
+use super::{Asked, Dice, compare, import, members, sdk};
 use crate::run::Server;
 
 /// Highest first.
@@ -121,26 +121,7 @@ struct OrgMemberInfo {
     user_permissions: Vec<String>,
 }
 
-/// The functions of `OrgMemberInfo` in @propelauth/node (dist/index.js):
-///
-/// ```js
-/// isRole(role) {
-///   if (this.orgRoleStructure === "multi_role") {
-///     return this.userAssignedRole === role || this.userAssignedAdditionalRoles.includes(role);
-///   } else {
-///     return this.userAssignedRole === role;
-///   }
-/// }
-/// isAtLeastRole(role) {
-///   if (this.orgRoleStructure === "multi_role") {
-///     return this.userAssignedRole === role || this.userAssignedAdditionalRoles.includes(role);
-///   } else {
-///     return this.userInheritedRolesPlusCurrentRole.includes(role);
-///   }
-/// }
-/// hasPermission(permission) { return this.userPermissions.includes(permission); }
-/// hasAllPermissions(permissions) { return permissions.every((permission) => this.hasPermission(permission)); }
-/// ```
+/// The functions of the SDK. `sdk.cjs` calls the originals.
 impl OrgMemberInfo {
     fn is_role(&self, role: &str) -> bool {
         self.user_role == role || self.multi_role && self.additional_roles.iter().any(|it| it == role)
@@ -180,8 +161,8 @@ struct Dump {
     orgs: String,
     users: String,
     members: Vec<(String, String, OrgMemberInfo)>,
-    /// How many other members have a role that is disabled in the mapping of their org.
-    with_disabled: usize,
+    /// The orgs and users of other members: their role is disabled in the mapping of their org.
+    with_disabled: HashSet<(String, String)>,
 }
 
 fn dump(dice: &mut Dice, multiple: bool) -> Dump {
@@ -200,7 +181,7 @@ fn dump(dice: &mut Dice, multiple: bool) -> Dump {
         orgs.push(org);
     }
     let (mut users, mut members) = (Vec::new(), Vec::new());
-    let (mut number, mut with_disabled) = (0, 0);
+    let (mut number, mut with_disabled) = (0, HashSet::new());
     while members.len() < members_wanted {
         number += 1;
         let user_id = format!("user-{number}");
@@ -228,7 +209,7 @@ fn dump(dice: &mut Dice, multiple: bool) -> Dump {
             };
             infos.insert(org_id.clone(), info.json(&org_id));
             match mapping_of[org] == 1 && info.is_role(DISABLED) {
-                true => with_disabled += 1,
+                true => _ = with_disabled.insert((org_id, user_id.clone())),
                 false => members.push((org_id, user_id.clone(), info)),
             }
         }
@@ -241,12 +222,13 @@ fn dump(dice: &mut Dice, multiple: bool) -> Dump {
     Dump { orgs: pages("orgs", &orgs), users: pages("users", &users), project, members, with_disabled }
 }
 
-fn questions(dice: &mut Dice, members: &[(String, String, OrgMemberInfo)]) -> Vec<Asked> {
+fn questions(dice: &mut Dice, Dump { members, with_disabled, .. }: &Dump) -> Vec<Asked> {
     let any = |dice: &mut Dice| match dice.once_in(4) {
         true => format!("propelauth::{}", dice.of(&ABILITIES)),
         false => permission(dice.below(PERMISSIONS)),
     };
-    let joined: HashSet<(&str, &str)> = members.iter().map(|(org, user, _)| (&**org, &**user)).collect();
+    let mut joined = with_disabled.clone();
+    joined.extend(members.iter().map(|(org, user, _)| (org.clone(), user.clone())));
     let ask = |_| {
         let (org_id, user_id, info) = dice.of(members);
         let role = dice.of(&ROLES).to_string();
@@ -263,10 +245,10 @@ fn questions(dice: &mut Dice, members: &[(String, String, OrgMemberInfo)]) -> Ve
                 (Question::AllOf(PermissionList { permissions }), expected)
             }
         };
-        // A member with a disabled role is not imported, and is in no org here.
-        // `User.isRole` and the others are false in an org that the user does not belong to.
+        // A member with a disabled role is not imported. Of that org nothing is asked.
+        // `UserClass.isRole` and the others are false in an org that the user does not belong to.
         let elsewhere = dice.once_in(20).then(|| dice.of(members).0.clone());
-        match elsewhere.filter(|org| !joined.contains(&(&**org, &**user_id))) {
+        match elsewhere.filter(|org| !joined.contains(&(org.clone(), user_id.clone()))) {
             Some(org_id) => Asked { org_id, user_id: user_id.clone(), question, expected: false },
             None => Asked { org_id: org_id.clone(), user_id: user_id.clone(), question, expected },
         }
@@ -303,7 +285,7 @@ async fn after_an_import_of_propelauth_answers_equal_those_of_its_sdk() {
             "users without an org",
         ];
         assert_eq!(kinds, expected);
-        assert_eq!(plan["misfits"][1]["count"], dump.with_disabled, "{says}");
+        assert_eq!(plan["misfits"][1]["count"], dump.with_disabled.len(), "{says}");
         let (code, says) = run(&["--apply"]);
         assert!(code == Some(2) && says.contains("--environment"), "{says}");
 
@@ -312,7 +294,9 @@ async fn after_an_import_of_propelauth_answers_equal_those_of_its_sdk() {
         assert!(says.contains("Imported "), "{says}");
         let report = fs::read_to_string(folder.path().join(format!("report-{project}"))).unwrap();
         assert!(report.lines().count() > 10 && report.contains("users without an org\tuser-"), "{report}");
-        compare(&server, project, questions(&mut dice, &dump.members)).await;
+        let asked = questions(&mut dice, &dump);
+        sdk::compare(folder.path(), &["propelauth", "users"], &asked);
+        compare(&server, project, asked).await;
 
         // Run again: everything is there.
         let (code, says) = run(&["--apply"]);

@@ -8,7 +8,7 @@ use rolecall::wire::check_request::Question;
 use rolecall::wire::{CheckRequest, Decision};
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Dice, compare, import, members};
+use super::{Asked, Dice, compare, import, members, sdk};
 use crate::lifecycle::channel;
 use crate::run::Server;
 
@@ -24,21 +24,7 @@ struct PolicyRole {
     permissions: Vec<Permission>,
 }
 
-/// The function of the package `stytch` (dist/b2b/rbac_local.js and dist/shared/rbac_local.js):
-///
-/// ```js
-/// if (subjectOrgID !== authorizationCheck.organization_id) {
-///   throw new ClientError("tenancy_mismatch", "Member belongs to different organization");
-/// }
-/// const hasPermission = policyRoles.filter(role => subjectRoles.includes(role.role_id))
-///   .flatMap(role => role.permissions).some(permission => {
-///     const hasMatchingAction =
-///       permission.actions.includes(authorizationCheck.action) || permission.actions.includes("*");
-///     const hasMatchingResource = authorizationCheck.resource_id === permission.resource_id;
-///     return hasMatchingAction && hasMatchingResource;
-///   });
-/// if (!hasPermission) { throw new ClientError("invalid_permissions", …); }
-/// ```
+/// The function of the SDK. `sdk.cjs` calls the original.
 fn is_authorized(
     policy: &[PolicyRole],
     subject: (&str, &[String]),
@@ -119,7 +105,7 @@ async fn after_an_import_of_stytch_answers_equal_those_of_its_sdk() {
     pages.push(json!({ "organization_id": org_id(0), "member_id": "gone", "status": "deleted", "roles": [] }));
     let mut by_id = Map::new();
     by_id.insert(org_id(0), organization(0));
-    let page = |members: &[Value]| json!({ "members": members, "organizations": by_id }).to_string();
+    let page = |members: &[Value]| json!({ "members": members, "organizations": by_id }).to_string() + "\n";
     let members_text: String = pages.chunks(1_000).map(page).collect();
     for (name, text) in [
         ("policy.json", policy_json.to_string()),
@@ -137,31 +123,39 @@ async fn after_an_import_of_stytch_answers_equal_those_of_its_sdk() {
     );
     assert!(says.contains("members who are not active: not imported: gone (deleted)"), "{says}");
 
-    let ask = |_| {
-        let (org, member, roles) = dice.of(&all);
-        let asked_org = if dice.once_in(20) { org_id(dice.below(org_count)) } else { org.clone() };
-        let (resource, action) = (dice.of(&resources), *dice.of(&ACTIONS));
-        Asked {
-            expected: is_authorized(&policy, (org, roles), &asked_org, resource, action),
-            org_id: asked_org,
+    let asked =
+        |(org, member, roles): &(String, String, Vec<String>), org_id: String, resource: &str, action: &str| Asked {
+            expected: is_authorized(&policy, (org, roles), &org_id, resource, action),
+            org_id,
             user_id: member.clone(),
             question: Question::Permission(format!("{resource}::{action}")),
-        }
+        };
+    let ask = |_| {
+        let member = dice.of(&all);
+        let asked_org = if dice.once_in(20) { org_id(dice.below(org_count)) } else { member.0.clone() };
+        let (resource, action) = (dice.of(&resources), dice.of(&ACTIONS));
+        asked(member, asked_org, resource, action)
     };
-    let asked = (0..members()).map(ask).collect();
-    compare(&server, "moved", asked).await;
+    let questions: Vec<Asked> = (0..members()).map(ask).collect();
+    let dump = ["stytch", "policy.json", "members.json"];
+    sdk::compare(folder.path(), &dump, &questions);
+    compare(&server, "moved", questions).await;
 
     // The documented difference: an action that the policy does not list is unknown, where the wildcard grants it at Stytch.
     let mut client = CheckServiceClient::new(channel(&server).await);
-    let mut by_wildcard = 0;
-    for (org, member, roles) in all.iter().take(100) {
+    let export = |member: &(String, _, _)| {
         let resource = dice.of(&resources);
-        by_wildcard += u32::from(is_authorized(&policy, (org, roles), org, resource, "export"));
+        asked(member, member.0.clone(), resource, "export")
+    };
+    let questions: Vec<Asked> = all.iter().take(100).map(export).collect();
+    sdk::compare(folder.path(), &dump, &questions);
+    let by_wildcard = questions.iter().filter(|it| it.expected).count();
+    for it in questions {
         let request = CheckRequest {
             project: "moved".into(),
-            org_id: org.clone(),
-            user_id: member.clone(),
-            question: Some(Question::Permission(format!("{resource}::export"))),
+            org_id: it.org_id,
+            user_id: it.user_id,
+            question: Some(it.question),
             ..Default::default()
         };
         let answer = client.check(request).await.unwrap().into_inner();
