@@ -100,7 +100,8 @@ pub fn http_ended(span: &Span, status: StatusCode) {
 fn without_project(path: &str) -> String {
     let mut follows_projects = false;
     let shown = path.split('/').map(|segment| {
-        let is_key = std::mem::replace(&mut follows_projects, segment == "projects");
+        let is_key = follows_projects;
+        follows_projects = !is_key && segment == "projects";
         if is_key { "REDACTED" } else { segment }
     });
     shown.collect::<Vec<_>>().join("/")

@@ -19,7 +19,8 @@ const AFTER_LONG_HELP: &str = "\
 Servers go on answering and writing meanwhile. The backup holds everything at one revision: projects, orgs, members, API \
 keys (hashed), the history and the audit. It can be restored into SQLite and PostgreSQL, wherever it comes from.
 
-A file appears under its name only when it is whole. It can be read by its owner only.
+A file appears under its name only when it is whole. It can be read by its owner only. Until then it has no name, and nothing stays \
+of a backup that is killed. Where the file system cannot do that, as NFS, `.rolecall-backup-*` stays beside it: delete it.
 
 Exit codes: 0 done; 1 failed or interrupted (Ctrl-C, SIGTERM), and there is no file.
 

@@ -130,7 +130,7 @@ fn a_backup_that_is_stopped_leaves_no_file() {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        // 0 if the file system has files without a name. All of Linux that tests run on have.
+        // None if the file system has files without a name.
         let unfinished = files();
         assert!(unfinished <= 1);
         assert!(Command::new("kill").args([signal, &running.id().to_string()]).status().unwrap().success());
