@@ -85,7 +85,7 @@ impl<'a> NewFile<'a> {
     /// Refuses a path that exists.
     fn create(path: &'a Path) -> Result<Self, String> {
         if path.symlink_metadata().is_ok() {
-            return Err(format!("`{}` exists; name a new file", path.display()));
+            return Err(failed(path, &io::ErrorKind::AlreadyExists.into()));
         }
         Self::unnamed(path).map_or_else(|| Self::named(path), Ok)
     }
@@ -130,6 +130,9 @@ fn folder(path: &Path) -> &Path {
 }
 
 fn failed(path: &Path, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return format!("`{}` exists; name a new file", path.display());
+    }
     format!("`{}` cannot be written: {error}; name a file in a folder with enough space", path.display())
 }
 
@@ -153,7 +156,7 @@ mod tests {
             whole.writer().unwrap().write_all(b"whole").unwrap();
             whole.keep().unwrap();
             let refused = late.keep().unwrap_err();
-            assert!(refused.contains("exists"), "{refused}");
+            assert!(refused.contains("exists; name a new file"), "{refused}");
             assert_eq!((fs::read(&path).unwrap(), files()), (b"whole".to_vec(), 1));
             fs::remove_file(&path).unwrap();
         }
