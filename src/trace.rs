@@ -49,14 +49,17 @@ pub fn start(ratio: f64) {
 #[inline]
 pub fn call(path: &str, headers: &HeaderMap) -> Option<Span> {
     let ratio = RATIO.get()?;
-    sampled(*ratio, headers).map(|span| {
-        let method = path.trim_start_matches('/').to_owned();
-        let context = span.context();
-        context.span().update_name(method.clone());
-        context.span().set_attribute(KeyValue::new("rpc.system.name", "grpc"));
-        context.span().set_attribute(KeyValue::new("rpc.method", method));
-        span
-    })
+    sampled_call(*ratio, path, headers)
+}
+
+fn sampled_call(ratio: f64, path: &str, headers: &HeaderMap) -> Option<Span> {
+    let span = sampled(ratio, headers)?;
+    let method = path.trim_start_matches('/').to_owned();
+    let context = span.context();
+    context.span().update_name(method.clone());
+    context.span().set_attribute(KeyValue::new("rpc.system.name", "grpc"));
+    context.span().set_attribute(KeyValue::new("rpc.method", method));
+    Some(span)
 }
 
 /// A request of HTTP.
