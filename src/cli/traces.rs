@@ -22,7 +22,6 @@ const EXPORT_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 #[group(skip)]
-#[command(next_help_heading = "Traces")]
 pub struct TraceArgs {
     /// Exports traces to a collector that speaks OTLP over gRPC: `https://HOST:PORT`, or `http://HOST:PORT` without TLS. If not
     /// given, there are none. Headers for it, such as a token, are in OTEL_EXPORTER_OTLP_HEADERS.
