@@ -40,6 +40,7 @@ mod sidecar;
 mod since;
 mod subscribe;
 mod table;
+mod traces;
 mod trouble;
 mod who_can;
 mod whoami;

@@ -277,7 +277,7 @@ impl Running {
             insight_turns: Turns::of_insights(),
         });
 
-        let (health, health_service) = health::Health::new().await;
+        let (health, health_service) = health::Health::new(config.gateways.envoy.is_some()).await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
         let expired = tokio::spawn(purger::expired::run(engine.clone(), app.writer.clone()));
         let activity = tokio::spawn(activity::run(store.clone(), engine.clone(), app.writer.clone()));

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{Status, TraceContextExt};
@@ -23,6 +23,19 @@ const TRACEPARENT: &str = "traceparent";
 /// The statuses that are the fault of a server, by the semantic conventions of OpenTelemetry.
 const FAULTS: [&str; 6] = ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
 
+/// The methods of HTTP that the conventions know. The name of another is up to the client, and not in spans.
+const METHODS: [Method; 9] = [
+    Method::CONNECT,
+    Method::DELETE,
+    Method::GET,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::POST,
+    Method::PUT,
+    Method::TRACE,
+];
+
 /// The share of calls without a parent that are sampled. Empty while nothing is exported.
 static RATIO: OnceLock<f64> = OnceLock::new();
 
@@ -32,7 +45,7 @@ pub fn start(ratio: f64) {
     let _ = RATIO.set(ratio);
 }
 
-/// Returns the span of a call. `None` unless the call is sampled: by the caller that its headers name, or else by chance.
+/// Returns the span of a call of gRPC. `None` unless the call is sampled.
 #[inline]
 pub fn call(path: &str, headers: &HeaderMap) -> Option<Span> {
     let ratio = RATIO.get()?;
@@ -40,6 +53,66 @@ pub fn call(path: &str, headers: &HeaderMap) -> Option<Span> {
 }
 
 fn sampled_call(ratio: f64, path: &str, headers: &HeaderMap) -> Option<Span> {
+    let span = sampled(ratio, headers)?;
+    let method = path.trim_start_matches('/').to_owned();
+    let context = span.context();
+    context.span().update_name(method.clone());
+    context.span().set_attribute(KeyValue::new("rpc.system.name", "grpc"));
+    context.span().set_attribute(KeyValue::new("rpc.method", method));
+    Some(span)
+}
+
+/// A request of HTTP.
+pub struct HttpRequest<'a> {
+    pub method: &'a Method,
+    pub path: &'a str,
+    pub headers: &'a HeaderMap,
+    pub tls: bool,
+}
+
+/// Returns the span of a call of HTTP. `None` unless the call is sampled. `route` returns the template of its path, or `None`
+/// for a path of no method.
+pub fn http_call(request: &HttpRequest<'_>, route: impl FnOnce(&str) -> Option<String>) -> Option<Span> {
+    let span = sampled(*RATIO.get()?, request.headers)?;
+    let context = span.context();
+    let known = METHODS.contains(request.method).then(|| request.method.as_str());
+    let name = known.unwrap_or("HTTP");
+    let route = route(request.path);
+    context.span().update_name(route.as_ref().map_or_else(|| name.into(), |route| format!("{name} {route}")));
+    context.span().set_attributes([
+        KeyValue::new("http.request.method", known.unwrap_or("_OTHER").to_owned()),
+        KeyValue::new("url.scheme", if request.tls { "https" } else { "http" }),
+        KeyValue::new("url.path", without_project(request.path)),
+    ]);
+    context.span().set_attributes(route.map(|route| KeyValue::new("http.route", route)));
+    Some(span)
+}
+
+/// Notes with which status a call of HTTP ended. Those that are not the fault of the caller are errors.
+pub fn http_ended(span: &Span, status: StatusCode) {
+    let context = span.context();
+    context.span().set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+    if status.is_server_error() {
+        context.span().set_attribute(KeyValue::new("error.type", status.as_str().to_owned()));
+        // The status code says what the error is.
+        context.span().set_status(Status::error(""));
+    }
+}
+
+/// Replaces the key of a project: the conventions demand the path, and traces name no projects.
+fn without_project(path: &str) -> String {
+    let mut follows_projects = false;
+    let shown = path.split('/').map(|segment| {
+        let is_key = follows_projects;
+        follows_projects = !is_key && segment == "projects";
+        if is_key { "REDACTED" } else { segment }
+    });
+    shown.collect::<Vec<_>>().join("/")
+}
+
+/// Returns the span of a call whose name is not set yet. `None` unless the call is sampled: by the caller that its headers
+/// name, or else by chance.
+fn sampled(ratio: f64, headers: &HeaderMap) -> Option<Span> {
     let parent = headers.contains_key(TRACEPARENT).then(|| TraceContextPropagator::new().extract(&Headers(headers)));
     let parent = parent.filter(|context| context.span().span_context().is_valid());
     let is_sampled = match &parent {
@@ -49,7 +122,6 @@ fn sampled_call(ratio: f64, path: &str, headers: &HeaderMap) -> Option<Span> {
     if !is_sampled {
         return None;
     }
-    let method = path.trim_start_matches('/').to_owned();
     // The level makes it part of every log: its lines have the trace id.
     let span = error_span!(target: TARGET, "call", otel.kind = "server", trace_id = Empty);
     if let Some(parent) = parent {
@@ -58,9 +130,6 @@ fn sampled_call(ratio: f64, path: &str, headers: &HeaderMap) -> Option<Span> {
     }
     let context = span.context();
     span.record("trace_id", context.span().span_context().trace_id().to_string());
-    context.span().update_name(method.clone());
-    context.span().set_attribute(KeyValue::new("rpc.system.name", "grpc"));
-    context.span().set_attribute(KeyValue::new("rpc.method", method));
     Some(span)
 }
 
@@ -138,8 +207,24 @@ mod tests {
         assert!(call("/a", &headers).is_none());
         let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
         headers.insert(TRACEPARENT, HeaderValue::from_static(unsampled));
-        assert!(sampled_call(1.0, "/a", &headers).is_none());
+        assert!(sampled(1.0, &headers).is_none());
         headers.insert(TRACEPARENT, HeaderValue::from_static("nonsense"));
-        assert!(sampled_call(0.0, "/a", &headers).is_none());
+        assert!(sampled(0.0, &headers).is_none());
+    }
+
+    #[test]
+    fn a_path_is_shown_without_the_key_of_its_project() {
+        for (path, shown) in [
+            ("/access/v1/evaluation", "/access/v1/evaluation"),
+            ("/projects/shop/access/v1/evaluation", "/projects/REDACTED/access/v1/evaluation"),
+            (
+                "/.well-known/authzen-configuration/projects/shop",
+                "/.well-known/authzen-configuration/projects/REDACTED",
+            ),
+            ("/projects/projects/no/such/path", "/projects/REDACTED/no/such/path"),
+            ("/", "/"),
+        ] {
+            assert_eq!(without_project(path), shown);
+        }
     }
 }

@@ -51,6 +51,11 @@ impl Remote {
         Self { address, key: Key::default(), tls: None }
     }
 
+    /// Returns the server at `HOST:PORT`, with what makes the handshakes with it.
+    pub fn with_tls(address: String, tls: (TlsConnector, ServerName<'static>)) -> Self {
+        Self { address: Listen::Tcp(address), key: Key::default(), tls: Some(tls) }
+    }
+
     /// Refuses to send a key to another machine without TLS.
     pub fn with_key(self, args: &KeyArgs) -> Result<Self, Trouble> {
         let key = args.read()?;
@@ -140,7 +145,7 @@ impl Remote {
 }
 
 /// Returns true if the address is of this machine.
-fn is_local(address: &Listen) -> bool {
+pub fn is_local(address: &Listen) -> bool {
     let Listen::Tcp(address) = address else { return true };
     let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())

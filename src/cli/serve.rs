@@ -11,10 +11,11 @@ use super::database::DatabaseArgs;
 use super::demo;
 use super::gateway::GatewayArgs;
 use super::operators::matrix::OperatorRoles;
+use super::traces::TraceArgs;
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
 use crate::limits::{HISTORY_DAYS, Limits};
-use crate::server::telemetry::{self, Telemetry, Traces};
+use crate::server::telemetry::{self, Telemetry};
 use crate::server::{
     Bootstrap, Config, ConnectionLimits, Listen, MetricsListen, OperatorConfig, Running, TlsFiles, systemd,
 };
@@ -68,9 +69,6 @@ pub struct Args {
     limits: LimitArgs,
 }
 
-/// The variable by which OpenTelemetry names a collector to all programs. An own one goes before it.
-const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-
 /// What is logged and traced.
 #[derive(Parser)]
 pub struct LogArgs {
@@ -82,25 +80,14 @@ pub struct LogArgs {
     #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
 
-    /// Exports traces to a collector that speaks OTLP over gRPC without TLS: `http://HOST:PORT`. If not given, there are none.
-    #[arg(long, env = "ROLECALL_OTLP_ENDPOINT", value_name = "URL")]
-    otlp_endpoint: Option<String>,
-
-    /// The share of calls with a trace, from 0 to 1. A caller that sends `traceparent` decides for itself.
-    #[arg(long, env = "ROLECALL_TRACE_SAMPLE_RATIO", default_value_t = 0.01, value_name = "RATIO", value_parser = ratio)]
-    trace_sample_ratio: f64,
+    #[command(flatten)]
+    traces: TraceArgs,
 }
 
 impl LogArgs {
     /// Starts logging and traces. Stop the result last.
     pub fn start(&self) -> Result<Telemetry, String> {
-        let endpoint = self
-            .otlp_endpoint
-            .clone()
-            .or_else(|| std::env::var(OTLP_ENDPOINT).ok())
-            .filter(|endpoint| !endpoint.trim().is_empty());
-        let traces = endpoint.map(|endpoint| Traces { endpoint, sample_ratio: self.trace_sample_ratio });
-        telemetry::start(&self.log, matches!(self.log_format, LogFormat::Json), traces)
+        telemetry::start(&self.log, matches!(self.log_format, LogFormat::Json), self.traces.traces()?)
     }
 }
 
@@ -305,10 +292,6 @@ struct LimitArgs {
     /// Items of one batch check.
     #[arg(long, env = "ROLECALL_BATCH_CHECK_ITEMS_MAX", default_value_t = Limits::default().batch_check_items, value_name = "N")]
     batch_check_items_max: usize,
-}
-
-fn ratio(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| "give a number from 0 to 1".into())
 }
 
 pub async fn run(args: Args) -> Result<(), String> {

@@ -34,7 +34,7 @@ use super::layers::calls::set_access;
 use super::layers::deadline::Deadline;
 use super::layers::error_details::with_details;
 use super::peer::Peer;
-use super::services::{batch_check, check};
+use super::services::{batch_check, check, envoy};
 use super::source::{Source, Upstream};
 use super::status::{self, NAMELESS};
 use crate::clock;
@@ -52,11 +52,9 @@ const COPIED_BYTES: usize = 64 << 10;
 
 /// The methods of this API.
 const ROLECALL: &str = "/rolecall.";
-/// The paths that need a known caller. Health, reflection and the description of the HTTP API need none (W2.a).
-const AUTHENTICATED: [&str; 4] = [ROLECALL, "/envoy.service.auth.v3.Authorization/", "/access/", "/projects/"];
-
-/// The method of Envoy's ext_authz.
-const ENVOY: &str = "/envoy.service.auth.v3.Authorization/Check";
+/// The paths that need no known caller: health, reflection and the description of the HTTP API (W2.a). All others need one, so
+/// that a new service cannot be forgotten.
+const OPEN: [&str; 3] = ["/grpc.health.", "/grpc.reflection.", "/.well-known/"];
 
 /// What a sidecar answers.
 const SIDECAR: [&str; 7] = [
@@ -98,7 +96,7 @@ pub fn paths() -> Vec<String> {
             }
         }
     }
-    paths.push(ENVOY.into());
+    paths.push(format!("/{}/Check", envoy::SERVICE));
     let reflection = |version| format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
     paths.extend(["v1", "v1alpha"].map(reflection));
     paths
@@ -107,7 +105,7 @@ pub fn paths() -> Vec<String> {
 /// Returns true if a sidecar answers calls of the service.
 pub fn is_for_sidecars(service: &str) -> bool {
     let of_service = |method: &str| service.strip_prefix("rolecall.") == method.split('/').next();
-    SIDECAR.into_iter().any(of_service)
+    service == envoy::SERVICE || SIDECAR.into_iter().any(of_service)
 }
 
 /// The future of [`Methods`].
@@ -148,7 +146,8 @@ where
             request.extensions_mut().insert(deadline);
         }
         let path = request.uri().clone();
-        let span = trace::call(path.path(), request.headers());
+        // The span of a call of HTTP is made where its status code is.
+        let span = if self.grpc { trace::call(path.path(), request.headers()) } else { None };
         let answer = self.clone().answer(request);
         let answer: AnswerFuture = match deadline {
             None => Box::pin(answer),
@@ -211,7 +210,7 @@ impl Methods {
         B::Error: Into<StdError>,
     {
         let app = &*self.checks;
-        if AUTHENTICATED.iter().any(|prefix| request.uri().path().starts_with(prefix))
+        if !OPEN.iter().any(|prefix| request.uri().path().starts_with(prefix))
             && let Err(unknown) = self.authenticate(request.headers())
             && let Err(status) = self.provision(unknown, request.headers()).await
         {

@@ -31,6 +31,8 @@ const CODES: [&str; 17] = [
 const CANCELLED: usize = 1;
 const UNKNOWN: usize = 2;
 
+/// The system of calls that are not of gRPC.
+const HTTP: &str = "http";
 /// The name of all methods that do not exist.
 const OTHER: &str = "_OTHER";
 /// In a path, the key of any project.
@@ -39,6 +41,13 @@ const PROJECT: &str = "{project}";
 /// Returns the name of a status.
 pub fn code_name(code: i32) -> &'static str {
     usize::try_from(code).ok().and_then(|code| CODES.get(code)).unwrap_or(&CODES[UNKNOWN])
+}
+
+/// Returns true if a path is a template with the key of a project in the place of `{project}`.
+fn is_of_project(path: &str, template: &str) -> bool {
+    let Some((before, after)) = template.split_once(PROJECT) else { return false };
+    let key = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    key.is_some_and(|key| !key.is_empty() && !key.contains('/'))
 }
 
 /// See the module.
@@ -80,7 +89,7 @@ impl CallMetrics {
 
     /// Measures calls of these paths of HTTP too.
     pub fn with_http(mut self, paths: impl IntoIterator<Item = String>) -> Self {
-        self.add("http", paths);
+        self.add(HTTP, paths);
         self
     }
 
@@ -93,12 +102,13 @@ impl CallMetrics {
 
     /// Returns the place of a path that is not known as it is: one with the key of a project, or of no method.
     fn other(&self, path: &str) -> usize {
-        let is_of = |method: &Method| {
-            let Some((before, after)) = method.path.split_once(PROJECT) else { return false };
-            let key = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-            key.is_some_and(|key| !key.is_empty() && !key.contains('/'))
-        };
-        self.methods.iter().position(is_of).unwrap_or(self.other)
+        self.methods.iter().position(|method| is_of_project(path, &method.path)).unwrap_or(self.other)
+    }
+
+    /// Returns the template of a path of HTTP. `None` for a path of no method.
+    pub fn http_route(&self, path: &str) -> Option<&str> {
+        let place = self.by_path.get(path).copied().unwrap_or_else(|| self.other(path));
+        Some(&self.methods[place]).filter(|method| method.system == HTTP).map(|method| &*method.path)
     }
 
     /// Begins to measure a call.

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep};
+use tracing::Instrument;
 
 use super::accept::Accepted;
 use super::config::ConnectionLimits;
@@ -26,6 +27,7 @@ use crate::grpc::peer::Peer;
 use crate::http::answer::Asked;
 use crate::limits::HTTP_HEAD_BYTES_MAX;
 use crate::metrics::calls::CallMetrics;
+use crate::trace::{self, HttpRequest};
 
 /// Bytes of the text with which a client begins HTTP/2.
 const PREFACE_BYTES: usize = 24;
@@ -92,7 +94,11 @@ impl Service<http::Request<Incoming>> for Connection {
 }
 
 /// The calls of one connection of an HTTP socket. Errors are answered as HTTP does.
-struct HttpConnection(Connection);
+struct HttpConnection {
+    inner: Connection,
+    metrics: Arc<CallMetrics>,
+    tls: bool,
+}
 
 impl Service<http::Request<Incoming>> for HttpConnection {
     type Response = http::Response<AnswerBody>;
@@ -101,8 +107,22 @@ impl Service<http::Request<Incoming>> for HttpConnection {
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         let asked = Asked::of(&request);
-        let answer = self.0.call(request);
-        Box::pin(async move { Ok(asked.answer(answer.await?)) })
+        let span = trace::http_call(
+            &HttpRequest {
+                method: request.method(),
+                path: request.uri().path(),
+                headers: request.headers(),
+                tls: self.tls,
+            },
+            |path| self.metrics.http_route(path).map(str::to_owned),
+        );
+        let answer = self.inner.call(request);
+        let Some(span) = span else { return Box::pin(async move { Ok(asked.answer(answer.await?)) }) };
+        Box::pin(async move {
+            let answer = asked.answer(answer.instrument(span.clone()).await?);
+            trace::http_ended(&span, answer.status());
+            Ok(answer)
+        })
     }
 }
 
@@ -159,7 +179,8 @@ impl Open {
 
 /// Serves a connection. Ends at once when the server stops and no call is in flight.
 pub async fn serve(accepted: Accepted, shared: Shared) {
-    let Shared { protocol, methods, budget, calls, tls, limits, mut stop } = shared;
+    let Shared { protocol, methods, budget, calls: metrics, tls, limits, mut stop } = shared;
+    let with_tls = tls.is_some() && matches!(accepted, Accepted::Tcp(..));
     let (stream, peer, valid_for) = tokio::select! {
         begun = tokio::time::timeout(limits.handshake, Open::begin(accepted, tls, protocol)) => match begun {
             Ok(Ok(begun)) => begun,
@@ -167,13 +188,16 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
         },
         _ = stop.wait_for(|stop| *stop) => return,
     };
-    let calls = Calls::new(budget, calls);
+    let calls = Calls::new(budget, metrics.clone());
     let (end_streams, closing) = watch::channel(false);
-    let service =
+    let inner =
         Connection(Bounded { inner: methods.of(peer), calls: calls.clone(), body_timeout: limits.body, stop: closing });
     let mut connection: Pin<Box<dyn Serving>> = match protocol {
-        Protocol::Grpc => Box::pin(http2().serve_connection(TokioIo::new(stream), service)),
-        Protocol::Http => Box::pin(http1(limits.idle).serve_connection(TokioIo::new(stream), HttpConnection(service))),
+        Protocol::Grpc => Box::pin(http2().serve_connection(TokioIo::new(stream), inner)),
+        Protocol::Http => {
+            let service = HttpConnection { inner, metrics, tls: with_tls };
+            Box::pin(http1(limits.idle).serve_connection(TokioIo::new(stream), service))
+        }
     };
 
     let every = |period| interval_at(Instant::now() + period, period);

@@ -16,6 +16,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::clock;
 use crate::grpc::SERVICES;
 use crate::grpc::methods::is_for_sidecars;
+use crate::grpc::services::envoy;
 use crate::limits::PROBE_BYTES_MAX;
 use crate::store::Store;
 use crate::writer::Writer;
@@ -29,14 +30,17 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Health {
     reporter: HealthReporter,
+    /// The names of all services, and whether they need the database.
+    services: Arc<[(&'static str, bool)]>,
     /// Set once NOT_SERVING is reported for good. A database that comes back then changes nothing.
     stopped_for_good: Arc<AtomicBool>,
 }
 
 impl Health {
-    /// Creates the health of a server that has loaded its State: everything serves.
-    pub async fn new() -> (Self, HealthServer<impl HealthApi>) {
-        let health = Self { reporter: HealthReporter::new(), stopped_for_good: Arc::default() };
+    /// Creates the health of a server that has loaded its State: everything serves. `with_envoy` if it answers Envoy.
+    pub async fn new(with_envoy: bool) -> (Self, HealthServer<impl HealthApi>) {
+        let services = SERVICES.into_iter().chain(with_envoy.then_some((envoy::SERVICE, false))).collect();
+        let health = Self { reporter: HealthReporter::new(), services, stopped_for_good: Arc::default() };
         health.set(|_| true).await;
         let service = HealthServer::new(Protocol(HealthService::from_health_reporter(health.reporter.clone())));
         (health, service.max_decoding_message_size(PROBE_BYTES_MAX))
@@ -62,7 +66,7 @@ impl Health {
 
     /// Reports whether a sidecar serves what it has.
     pub async fn sidecar(&self, fresh: bool) {
-        for (service, _) in SERVICES {
+        for &(service, _) in &*self.services {
             let status = match is_for_sidecars(service) && fresh {
                 true => ServingStatus::Serving,
                 false => ServingStatus::NotServing,
@@ -78,7 +82,7 @@ impl Health {
 
     async fn set(&self, serves: impl Fn(bool) -> bool) {
         let whole = ("", false);
-        for (service, needs_database) in SERVICES.into_iter().chain([whole]) {
+        for &(service, needs_database) in self.services.iter().chain([&whole]) {
             let status = if serves(needs_database) { ServingStatus::Serving } else { ServingStatus::NotServing };
             self.reporter.set_service_status(service, status).await;
         }
@@ -152,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_server_as_a_whole_does_not_serve_if_a_restart_is_needed() {
-        let (health, _service) = Health::new().await;
+        let (health, _service) = Health::new(true).await;
         let protocol = Protocol(HealthService::from_health_reporter(health.reporter.clone()));
         let status = async |service: &str| {
             let request = Request::new(HealthCheckRequest { service: service.into() });
@@ -166,7 +170,9 @@ mod tests {
             health.database(now).await;
             assert_eq!(status("").await, whole, "{now:?}");
             assert_eq!(status("rolecall.v1.OrgService").await, orgs, "{now:?}");
-            assert_eq!(status("rolecall.v1.CheckService").await, Wire::Serving, "{now:?}");
+            for checks in ["rolecall.v1.CheckService", "envoy.service.auth.v3.Authorization"] {
+                assert_eq!(status(checks).await, Wire::Serving, "{now:?}");
+            }
         }
     }
 }

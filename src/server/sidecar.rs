@@ -92,7 +92,7 @@ impl RunningSidecar {
             list_turns: Turns::of_lists(),
             metrics: CheckMetrics::new(metrics.is_some()),
         });
-        let (health, health_service) = health::Health::new().await;
+        let (health, health_service) = health::Health::new(config.gateways.envoy.is_some()).await;
         let age = sidecar.engine.freshness.age();
         health.sidecar(config.staleness_max.is_none_or(|max| age <= max)).await;
         let listeners = Listeners::start(

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use tonic::transport::Channel;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -28,10 +29,13 @@ const FLUSH_MAX: Duration = Duration::from_secs(2);
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Where spans go, and of which calls.
-#[derive(Clone, Debug)]
 pub struct Traces {
-    /// `http://HOST:PORT` of a collector that speaks OTLP over gRPC.
+    /// The URL of a collector that speaks OTLP over gRPC.
     pub endpoint: String,
+    /// The connection to the collector. `None` makes one without TLS.
+    pub channel: Option<Channel>,
+    /// What to tell the operator.
+    pub warning: Option<&'static str>,
     /// The share of calls that are sampled if their caller does not say.
     pub sample_ratio: f64,
 }
@@ -62,6 +66,9 @@ pub fn start(filter: &str, json: bool, traces: Option<Traces>) -> Result<Telemet
     started.map_err(|error| format!("logging cannot start: {error}"))?;
     if let Some(traces) = traces {
         trace::start(traces.sample_ratio);
+        if let Some(warning) = traces.warning {
+            tracing::warn!("{warning}");
+        }
         tracing::info!(endpoint = traces.endpoint, sample_ratio = traces.sample_ratio, "exporting traces");
     }
     Ok(Telemetry(provider))
@@ -80,13 +87,11 @@ impl Telemetry {
 }
 
 fn provider(traces: &Traces) -> Result<SdkTracerProvider, String> {
-    if !traces.endpoint.starts_with("http://") {
-        let endpoint = &traces.endpoint;
-        return Err(format!(
-            "`--otlp-endpoint {endpoint}` must be `http://HOST:PORT`; use a collector on this machine"
-        ));
-    }
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(&traces.endpoint).build();
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(&traces.endpoint);
+    let exporter = match traces.channel.clone() {
+        Some(channel) => exporter.with_channel(channel).build(),
+        None => exporter.build(),
+    };
     let exporter = exporter.map_err(|error| format!("`--otlp-endpoint {}`: {error}", traces.endpoint))?;
     let resource = Resource::builder()
         .with_service_name("rolecall")

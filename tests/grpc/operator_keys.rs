@@ -63,8 +63,12 @@ fn w3_strangers_are_turned_away_and_learn_nothing_about_keys() {
         // A body that is no request is not even read.
         let refused = raw.send("rolecall.v1.OrgService/GetOrg", &[], framed(0, &[255; 64])).await.unwrap_err();
         assert_eq!(refused.reason(), "CREDENTIALS_MISSING");
-        // Health and reflection need no credentials (W2.a).
+        // Health and reflection need no credentials (W2.a). Every other service does, also one that does not exist.
         raw.send("grpc.health.v1.Health/Check", &[], framed(0, b"")).await.unwrap();
+        let list_services = framed(0, b"\x3a\x00");
+        raw.send("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &[], list_services).await.unwrap();
+        let refused = raw.send("made.up.Service/Method", &[], framed(0, b"")).await.unwrap_err();
+        assert_eq!(refused.reason(), "CREDENTIALS_MISSING");
     });
 }
 

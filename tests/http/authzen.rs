@@ -119,9 +119,12 @@ fn w3_callers_without_credentials_or_permission_get_no_decision() {
             assert_eq!((refused.status, &*refused.reason()), (401, reason));
             assert!(refused.header("www-authenticate").contains("error=\"invalid_token\""), "{refused:?}");
         }
-        // The description needs no credentials, and a path that does not exist is no secret.
-        let described = send(&address, request("GET", "/.well-known/authzen-configuration", &[], "")).await;
-        assert_eq!(described.status, 200);
+        // The description needs no credentials. Every other path does, also one that does not exist.
+        for (path, status) in
+            [("/.well-known/authzen-configuration", 200), ("/.well-known/made-up", 404), ("/made/up", 401)]
+        {
+            assert_eq!(send(&address, request("GET", path, &[], "")).await.status, status, "{path}");
+        }
 
         // A key for checks may evaluate, and not search.
         let checks_only = shop.key("root", ApiKeyScope { checks_only: true, ..Default::default() }).await;

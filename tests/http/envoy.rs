@@ -12,7 +12,11 @@ use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use rolecall::grpc::services::envoy::Mapping;
 use rolecall::server::{Config, Gateways};
 use rolecall::wire::{self, ApiKeyScope, Environment};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::fixture::roles;
 use crate::guarded::Guarded;
@@ -103,6 +107,13 @@ pub async fn ask(server: &Server, request: impl tonic::IntoRequest<CheckRequest>
     Ok(shown(answer.get_ref()))
 }
 
+/// Returns the health of the service.
+pub async fn health(channel: Channel) -> Result<ServingStatus, Code> {
+    let request = HealthCheckRequest { service: "envoy.service.auth.v3.Authorization".into() };
+    let answer = HealthClient::new(channel).check(request).await;
+    answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
+}
+
 fn with_key(request: CheckRequest, authorization: &str) -> Request<CheckRequest> {
     let mut request = Request::new(request);
     request.metadata_mut().insert("authorization", authorization.parse().unwrap());
@@ -115,6 +126,21 @@ fn on_shop(test: impl AsyncFn(&Server)) {
         let server = Server::start_configured(database.url.clone(), configured).await;
         shop(&server).await;
         test(&server).await;
+    });
+}
+
+#[test]
+fn the_service_of_envoy_has_a_health_where_it_is_served() {
+    support::block_on(async {
+        for (gateways, expected) in
+            [(gateways(MAPPING), Ok(ServingStatus::Serving)), (Gateways::default(), Err(Code::NotFound))]
+        {
+            let database = support::sqlite();
+            let configured = |config| Config { gateways, ..config };
+            let server = Server::start_configured(database.url.clone(), configured).await;
+            assert_eq!(health(server.channel.clone()).await, expected);
+            server.stop().await;
+        }
     });
 }
 

@@ -28,6 +28,7 @@ const SECRET: &[u8] = b"the secret of the issuer in a test";
 struct Envoy {
     child: Child,
     address: Listen,
+    admin: Listen,
 }
 
 impl Drop for Envoy {
@@ -70,7 +71,7 @@ impl Envoy {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut envoy = Self { child, address: Listen::Tcp(String::new()) };
+        let mut envoy = Self { child, address: Listen::Tcp(String::new()), admin: Listen::Tcp(String::new()) };
         let began = Instant::now();
         loop {
             assert!(envoy.child.try_wait().unwrap().is_none(), "Envoy has exited");
@@ -84,15 +85,28 @@ impl Envoy {
     }
 
     /// Returns where it listens for requests, once it does.
-    async fn listens(&self, admin: &Path) -> Option<String> {
-        let admin = std::fs::read_to_string(admin).ok().filter(|address| !address.is_empty())?;
-        let admin = Listen::Tcp(admin);
-        if send(&admin, request("GET", "/ready", &[], "")).await.status != 200 {
+    async fn listens(&mut self, admin: &Path) -> Option<String> {
+        self.admin = Listen::Tcp(std::fs::read_to_string(admin).ok().filter(|address| !address.is_empty())?);
+        if send(&self.admin, request("GET", "/ready", &[], "")).await.status != 200 {
             return None;
         }
-        let listeners = send(&admin, request("GET", "/listeners", &[], "")).await.body;
-        let text = String::from_utf8(listeners.to_vec()).unwrap();
+        let text = self.shown("/listeners").await;
         text.lines().find_map(|line| line.split_once("::127.0.0.1:")).map(|(_, port)| format!("127.0.0.1:{port}"))
+    }
+
+    /// Returns a page of its administration.
+    async fn shown(&self, path: &str) -> String {
+        String::from_utf8(send(&self.admin, request("GET", path, &[], "")).await.body.to_vec()).unwrap()
+    }
+
+    /// Waits until its health checks find Rolecall healthy. It would send requests to an unhealthy server too.
+    async fn finds_rolecall_healthy(&self) {
+        let began = Instant::now();
+        let is_healthy = |line: &str| line.starts_with("rolecall::") && line.ends_with("::health_flags::healthy");
+        while !self.shown("/clusters").await.lines().any(is_healthy) {
+            assert!(began.elapsed() < PATIENCE, "{}", self.shown("/clusters").await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn ask(&self, method: &str, path: &str, user: &str) -> Answer {
@@ -166,6 +180,7 @@ fn envoy_with_the_documented_configuration_lets_through_what_is_allowed() {
         }
         configuration.push_str("admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }\n");
         let envoy = Envoy::start(&program, &configuration, folder.path()).await;
+        envoy.finds_rolecall_healthy().await;
         for (method, path, user, status, decision) in [
             ("GET", "/orgs/acme/invoices", "ann", 200, ""),
             ("GET", "/orgs/acme/invoices/7?page=2", "ann", 200, ""),

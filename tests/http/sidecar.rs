@@ -8,9 +8,11 @@ use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
 use rolecall::server::{ConnectionLimits, Gateways, Listen, MetricsListen};
 use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
 use serde_json::json;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::client::{ask, request, send};
+use crate::envoy;
 use crate::fixture::roles;
 use crate::guarded::http;
 use crate::server::on_both;
@@ -49,6 +51,11 @@ fn config(server: &str, gateways: Gateways) -> SidecarConfig {
     }
 }
 
+async fn grpc(sidecar: &RunningSidecar) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{}", sidecar.addresses[0])).unwrap();
+    endpoint.connect().await.unwrap()
+}
+
 #[test]
 fn a_sidecar_evaluates_and_searches_for_actions() {
     on_both(async |server| {
@@ -58,7 +65,9 @@ fn a_sidecar_evaluates_and_searches_for_actions() {
         shop.grant("Default", "Viewer", &["view"]).await;
         shop.org("acme", "Default").await;
         shop.add("acme", "ann", &roles(&["Viewer"])).await;
-        let sidecar = RunningSidecar::start(config(&server.address, http(Gateways::default()))).await.unwrap();
+        let gateways = http(envoy::gateways(envoy::MAPPING));
+        let sidecar = RunningSidecar::start(config(&server.address, gateways)).await.unwrap();
+        assert_eq!(envoy::health(grpc(&sidecar).await).await, Ok(ServingStatus::Serving));
         let address = &sidecar.http_addresses[0];
         let asked = json!({
             "subject": { "type": "user", "id": "ann" },
@@ -86,13 +95,14 @@ fn a_sidecar_evaluates_and_searches_for_actions() {
 #[test]
 fn a_sidecar_that_is_too_old_answers_neither_yes_nor_no() {
     on_both(async |server| {
-        let gateways = http(Gateways::default());
+        let gateways = http(envoy::gateways(envoy::MAPPING));
         let stale = SidecarConfig {
             staleness_max: Some(Duration::ZERO),
             refuses_stale: true,
             ..config(&server.address, gateways)
         };
         let sidecar = RunningSidecar::start(stale).await.unwrap();
+        assert_eq!(envoy::health(grpc(&sidecar).await).await, Ok(ServingStatus::NotServing));
         let asked = json!({
             "subject": { "type": "user", "id": "ann" },
             "action": { "name": "view" },

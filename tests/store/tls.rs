@@ -52,6 +52,20 @@ async fn a_server_that_demands_tls_is_reached_with_tls() {
 }
 
 #[tokio::test]
+async fn a_url_without_parameters_is_opened_for_each_purpose() {
+    for with_tls in [true, false] {
+        let cluster = if with_tls { demanding("127.0.0.1").map(|(cluster, _)| cluster) } else { Cluster::start(&[]) };
+        let Some(cluster) = cluster else { return };
+        // `serve`, `recover`, `backup`.
+        let url = cluster.url();
+        assert!(!url.contains('?'), "{url}");
+        Store::open(&url).await.unwrap().close().await;
+        Store::open_existing(&url).await.unwrap().close().await;
+        Store::open_to_read(&url).await.unwrap().close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_certificate_is_refused() {
     let Some((cluster, root)) = demanding("db.example.com") else { return };
     let url = cluster.url();

@@ -8,7 +8,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{
+    self, AlertDescription, CertificateError, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert,
+};
 
 use crate::cli::shell;
 use crate::cli::trouble::{BUG, Trouble};
@@ -78,15 +80,10 @@ impl TlsArgs {
                 }
             };
         }
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-        let name = self.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(name.clone()).map_err(|_| {
-            Trouble::new(format!("`{name}` cannot be the name in a certificate"), "name the server with --server-name")
-        })?;
-        let bug = |error: rustls::Error| Trouble::new(error.to_string(), BUG);
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().map_err(bug)?.with_root_certificates(self.roots()?);
-        let mut config = match (&self.cert, &self.cert_key) {
+        let name =
+            server_name(self.server_name.as_deref().unwrap_or(host(address)), "name the server with --server-name")?;
+        let builder = verifying(self.ca.as_deref(), "--ca")?;
+        let config = match (&self.cert, &self.cert_key) {
             (Some(certificate), Some(key)) => {
                 let pair = format!("{} and {}", certificate.display(), key.display());
                 let chain = certificates(certificate, "--cert")?;
@@ -99,30 +96,61 @@ impl TlsArgs {
             }
             _ => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Some((TlsConnector::from(Arc::new(config)), name)))
+        Ok(Some((for_http2(config), name)))
     }
+}
 
-    /// Returns the CAs that the certificate of a server may be of.
-    fn roots(&self) -> Result<RootCertStore, Trouble> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca {
-            Some(file) => {
-                for certificate in certificates(file, "--ca")? {
-                    roots.add(certificate).map_err(|error| unusable(file, "--ca", &error))?;
-                }
-            }
-            None => {
-                // A system may have some that cannot be read.
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if roots.is_empty() {
-                    let next = "give the file of the server's CA with --ca";
-                    return Err(Trouble::new("this system has no certificates of CAs", next));
-                }
+/// Returns what makes the handshakes with the server at an address that asks for no certificate. `flag` names the file `ca`.
+pub fn connector_without_certificate(
+    address: &str,
+    ca: Option<&Path>,
+    flag: &str,
+) -> Result<(TlsConnector, ServerName<'static>), Trouble> {
+    let name = server_name(host(address), "give an address with a host name or an IP address")?;
+    Ok((for_http2(verifying(ca, flag)?.with_no_client_auth()), name))
+}
+
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
+fn server_name(host: &str, next: &str) -> Result<ServerName<'static>, Trouble> {
+    let name = host.trim_matches(['[', ']']).to_owned();
+    ServerName::try_from(name.clone())
+        .map_err(|_| Trouble::new(format!("`{name}` cannot be the name in a certificate"), next))
+}
+
+/// Begins the settings of a client that verifies the certificate of its server.
+fn verifying(ca: Option<&Path>, flag: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Trouble> {
+    let bug = |error: rustls::Error| Trouble::new(error.to_string(), BUG);
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    Ok(builder.with_safe_default_protocol_versions().map_err(bug)?.with_root_certificates(roots(ca, flag)?))
+}
+
+fn for_http2(mut config: ClientConfig) -> TlsConnector {
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Returns the CAs that the certificate of a server may be of: those of a file, or else those of the system.
+fn roots(ca: Option<&Path>, flag: &str) -> Result<RootCertStore, Trouble> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(file) => {
+            for certificate in certificates(file, flag)? {
+                roots.add(certificate).map_err(|error| unusable(file, flag, &error))?;
             }
         }
-        Ok(roots)
+        None => {
+            // A system may have some that cannot be read.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                let next = format!("give the file of the server's CA with {flag}");
+                return Err(Trouble::new("this system has no certificates of CAs", next));
+            }
+        }
     }
+    Ok(roots)
 }
 
 fn read(file: &Path, flag: &str) -> Result<Vec<u8>, Trouble> {

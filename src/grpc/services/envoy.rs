@@ -12,6 +12,7 @@ use envoy_types::ext_authz::v3::pb::{
     HeaderAppendAction, HeaderValue, HeaderValueOption, HttpResponse, HttpStatus, HttpStatusCode, OkHttpResponse,
 };
 use envoy_types::pb::google::rpc;
+use tonic::server::NamedService;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
 
@@ -25,6 +26,8 @@ use crate::wire::{CheckRequest, ErrorReason, check_request};
 
 pub use mapping::Mapping;
 
+/// The full name of the service.
+pub const SERVICE: &str = <AuthorizationServer<EnvoyApi> as NamedService>::NAME;
 /// The header that says why a request is denied.
 const DECISION: &str = "x-rolecall-decision";
 

@@ -151,7 +151,9 @@ impl Sqlite {
 
 /// Returns true if the URL names a file that does not exist.
 pub fn is_missing(url: &str) -> bool {
-    url.parse::<SqliteConnectOptions>().is_ok_and(|options| !options.get_filename().exists())
+    // The driver reads URLs of any scheme as the names of files.
+    url.starts_with("sqlite:")
+        && url.parse::<SqliteConnectOptions>().is_ok_and(|options| !options.get_filename().exists())
 }
 
 fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
