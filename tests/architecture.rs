@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and the modules that it may import. A module imports only modules above it in this list.
-const MODULES: [(&str, &[&str]); 18] = [
+const MODULES: [(&str, &[&str]); 19] = [
     ("limits", &[]),
     ("metrics", &[]),
     ("trace", &[]),

@@ -16,6 +16,7 @@ pub fn sentence(impact: &Impact) -> String {
         several => format!("; {several} pending invitations"),
     };
     let members = match impact.members {
+        0 if impact.members_losing_at_least > 0 => return format!("no member's roles or permissions{invitations}"),
         0 => return format!("no member{invitations}"),
         1 => "1 member".into(),
         several => format!("{several} members"),
@@ -52,6 +53,9 @@ pub fn tables(impact: &Impact) -> String {
     if impact.members_losing_at_least > 0 {
         let members = impact.members_losing_at_least;
         shown.push_str(&format!("\nMembers for whom a check for \"at least\" some role turns false: {members}\n"));
+    }
+    if let Some(pairs) = &impact.manages_lost {
+        shown.push_str(&format!("\nPairs of roles of which one no longer manages the other: {}\n", pairs.total));
     }
     shown
 }

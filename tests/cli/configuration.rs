@@ -156,6 +156,35 @@ fn a_refused_document_says_what_to_write() {
     shop.refused(1, &["plan", "shop.yaml"], &["PROJECT_NOT_FOUND", "--create"]);
     shop.edit("project: missing", "projekt: missing");
     shop.refused(1, &["plan", "shop.yaml"], &["projekt", "--schema"]);
+    shop.edit("projekt: missing", "project: default");
+    shop.edit("deleted_roles:\n- name: Owner\n", "");
+    shop.edit("- rolecall::can_invite\n", "- rolecall::can_invite\n    - reports.fly\n");
+    shop.refused(1, &["plan", "shop.yaml"], &["PERMISSION_NOT_FOUND", "`reports.fly`", "add it to `permissions`"]);
+    shop.refused(1, &["apply", "shop.yaml", "--yes"], &["PERMISSION_NOT_FOUND", "add it to `permissions`"]);
+}
+
+#[test]
+fn a_plan_says_which_renames_name_nothing() {
+    let shop = Shop::start();
+    shop.edit("name: Billing Manager", "name: Accountant\n  renamed_from: Biling Manager");
+    let plan = shop.run(2, &["plan", "shop.yaml"]);
+    assert!(plan.contains("\n! role Accountant is new: its `renamed_from: Biling Manager` names nothing.\n"), "{plan}");
+    let json: Value = serde_json::from_str(&shop.run(2, &["plan", "shop.yaml", "--json"])).unwrap();
+    let expected = json!([{"kind": "ROLE", "name": "Accountant", "renamed_from": "Biling Manager"}]);
+    assert_eq!(json["not_renamed"], expected);
+    shop.edit("Biling", "Billing");
+    let plan = shop.run(2, &["plan", "shop.yaml"]);
+    assert!(!plan.contains("names nothing"), "{plan}");
+}
+
+#[test]
+fn an_export_as_json_is_a_document_too() {
+    let shop = Shop::start();
+    let json = shop.run(0, &["export", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["project"], "default");
+    fs::write(shop.folder.path().join("shop.json"), json).unwrap();
+    assert!(shop.run(0, &["plan", "shop.json", "--prune"]).contains("nothing to change"));
+    shop.refused(2, &["gen", "rust", "--config", "shop.json", "--json"], &["--json"]);
 }
 
 #[test]
@@ -206,12 +235,14 @@ fn a_policy_test_needs_no_server_and_exits_with_its_result() {
         output(rolecall(folder.path()).args(["test", "tests/policy.yaml"]))
     };
     let passed = test("rolecall::can_invite");
-    assert_eq!((passed.status.code(), both(&passed)), (Some(0), "1 tests passed\n".into()));
+    assert_eq!((passed.status.code(), both(&passed)), (Some(0), "1 test passed\n".into()));
     let failed = test("reports.fly");
     assert_eq!(failed.status.code(), Some(1));
     let says = both(&failed);
     assert!(says.contains("UNKNOWN_PERMISSION") && says.contains("1 of 1 tests failed"), "{says}");
     refused_with(2, &output(rolecall(folder.path()).args(["test", "shop.yaml"])), &["shop.yaml is no test"]);
+    fs::write(folder.path().join("none.yaml"), "configuration: shop.yaml\norgs: []\ntests: []\n").unwrap();
+    refused_with(2, &output(rolecall(folder.path()).args(["test", "none.yaml"])), &["none.yaml has no tests"]);
 }
 
 #[test]

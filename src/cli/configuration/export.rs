@@ -43,6 +43,11 @@ async fn exported(args: ServerArgs) -> Result<String, Trouble> {
     let request = GetConfigurationRequest { project: client.project(), ..Default::default() };
     let answer = client.ask(service.get_configuration(request)).await?;
     let document = convert::document(&client.project(), answer.configuration.unwrap_or_default());
+    if client.is_json() {
+        // It is YAML too, so the other commands read it.
+        let json = serde_json::to_string_pretty(&document);
+        return json.map(|json| json + "\n").map_err(|error| Trouble::new(error.to_string(), BUG));
+    }
     let yaml = document.to_yaml().map_err(|error| Trouble::new(error, BUG))?;
     Ok(head(&document.project) + &yaml)
 }

@@ -69,6 +69,7 @@ pub fn run(state: &State, command: &Command, now: Time, limits: &Limits) -> Resu
 
 /// Returns why a document is refused, with the rule.
 pub fn refused(refusal: Refusal) -> Trouble {
-    let next = format!("the rule is {} of docs/rules.md", refusal.rule());
+    let next =
+        format!("the document must be whole, as `rolecall export` writes it; rule {} of docs/rules.md", refusal.rule());
     Trouble::new(plain(&refusal.to_string()), next)
 }

@@ -18,7 +18,8 @@ use crate::grpc::generated::configuration_service_client::ConfigurationServiceCl
 use crate::grpc::generated::server_service_client::ServerServiceClient;
 use crate::limits::Limits;
 use crate::wire::{
-    self, ApplyConfigurationRequest, ConfigurationChange, ConfigurationObject, ConfigurationStep, ErrorReason, Impact,
+    self, ApplyConfigurationRequest, ConfigurationAction, ConfigurationChange, ConfigurationObject,
+    ConfigurationObjectKind, ConfigurationStep, ErrorReason, Impact,
 };
 
 const AFTER_HELP: &str = "\
@@ -35,6 +36,7 @@ JSON (--json), one object:
   project, create      what is planned; create is true if the project does not exist
   steps                what happens to each object: action, kind, name, changes (field, role, before, after, removed, added)
   unmanaged            what exists and the document does not name: kind, name
+  not_renamed          what is created although it has a `renamed_from`, which names nothing: kind, name, renamed_from
   impact               what changes for members, as in `rolecall subscribe --help`
   etag                 of the configuration that the plan was made from
 
@@ -79,9 +81,16 @@ pub struct Plan {
     pub create: bool,
     pub steps: Vec<ConfigurationStep>,
     pub unmanaged: Vec<ConfigurationObject>,
+    not_renamed: Vec<NotRenamed>,
     pub impact: Impact,
     /// The etag of the configuration that was compared. Empty for a project that is to be created.
     pub etag: String,
+}
+
+/// What is created although it has a `renamed_from`.
+struct NotRenamed {
+    object: ConfigurationObject,
+    renamed_from: String,
 }
 
 /// What `apply --plan` needs to know, to do exactly what was shown.
@@ -148,11 +157,31 @@ pub async fn plan(client: &Client, document: &Document, choices: Choices) -> Res
     Ok(Plan {
         request,
         create: false,
+        not_renamed: not_renamed(document, &answer.steps),
         steps: answer.steps,
         unmanaged: answer.unmanaged,
         impact: answer.impact.unwrap_or_default(),
         etag: present.etag,
     })
+}
+
+/// Returns what is created under a new name because nothing has the old one: a typing error, or a project that never had it.
+fn not_renamed(document: &Document, steps: &[ConfigurationStep]) -> Vec<NotRenamed> {
+    use ConfigurationObjectKind::{Permission, Role, RoleMapping};
+    let permissions = document.permissions.iter().map(|it| (Permission, &it.name, &it.renamed_from));
+    let roles = document.roles.iter().map(|it| (Role, &it.name, &it.renamed_from));
+    let role_mappings = document.role_mappings.iter().map(|it| (RoleMapping, &it.name, &it.renamed_from));
+    let all = permissions.chain(roles).chain(role_mappings);
+    let created = |kind, name: &str| {
+        let is = |object: &ConfigurationObject| object.kind() == kind && object.name == name;
+        steps.iter().any(|step| step.action() == ConfigurationAction::Create && step.object.as_ref().is_some_and(is))
+    };
+    all.filter_map(|(kind, name, renamed_from)| {
+        let renamed_from = renamed_from.clone().filter(|_| created(kind, name))?;
+        let object = ConfigurationObject { kind: kind.into(), name: name.clone() };
+        Some(NotRenamed { object, renamed_from })
+    })
+    .collect()
 }
 
 /// Returns why a document is refused, and what to write into it.
@@ -180,6 +209,8 @@ pub fn refused(client: &Client, status: &tonic::Status) -> Trouble {
             | ErrorReason::PermissionAlreadyExists
             | ErrorReason::RoleMappingAlreadyExists,
         ) => "names must differ, also in more than case; a rename needs `renamed_from`",
+        Some(ErrorReason::PermissionNotFound) => "add it to `permissions` of the document, or no longer grant it",
+        Some(ErrorReason::RoleNotFound) => "add it to `roles` of the document, or no longer name it elsewhere",
         _ => return trouble,
     };
     Trouble { next: next.into(), ..trouble }
@@ -197,7 +228,15 @@ async fn created(client: &Client, document: &Document, request: ApplyConfigurati
     let request = ApplyConfigurationRequest { prune: true, ..request };
     let limits = limits(client).await?;
     let steps = local::created(document, &request, &limits)?.steps;
-    Ok(Plan { request, create: true, steps, unmanaged: Vec::new(), impact: Impact::default(), etag: String::new() })
+    Ok(Plan {
+        request,
+        create: true,
+        steps,
+        unmanaged: Vec::new(),
+        not_renamed: Vec::new(),
+        impact: Impact::default(),
+        etag: String::new(),
+    })
 }
 
 /// Returns the limits of what a configuration may have on the server.
@@ -269,6 +308,7 @@ pub struct Shown {
     create: bool,
     steps: Vec<ShownStep>,
     unmanaged: Vec<ShownObject>,
+    not_renamed: Vec<ShownNotRenamed>,
     impact: Impact,
     etag: String,
     #[serde(skip)]
@@ -289,6 +329,13 @@ struct ShownObject {
     name: String,
 }
 
+#[derive(Serialize)]
+struct ShownNotRenamed {
+    #[serde(flatten)]
+    object: ShownObject,
+    renamed_from: String,
+}
+
 impl Shown {
     pub fn of(plan: &Plan) -> Self {
         let object = |object: &ConfigurationObject| ShownObject {
@@ -305,6 +352,11 @@ impl Shown {
             create: plan.create,
             steps: plan.steps.iter().map(step).collect(),
             unmanaged: plan.unmanaged.iter().map(object).collect(),
+            not_renamed: plan
+                .not_renamed
+                .iter()
+                .map(|it| ShownNotRenamed { object: object(&it.object), renamed_from: it.renamed_from.clone() })
+                .collect(),
             impact: plan.impact.clone(),
             etag: plan.etag.clone(),
             text: text(plan),
@@ -331,6 +383,11 @@ fn text(plan: &Plan) -> String {
     if !plan.steps.is_empty() && !plan.create {
         let affected = impact::sentence(&plan.impact);
         text.push_str(&format!("\n{bold}This would affect {affected}.{bold:#}\n{}", impact::tables(&plan.impact)));
+    }
+    let yellow = anstyle::AnsiColor::Yellow.on_default();
+    for NotRenamed { object, renamed_from } in &plan.not_renamed {
+        let (object, old) = (diff::object(object), plain(renamed_from));
+        text.push_str(&format!("\n{yellow}! {object} is new: its `renamed_from: {old}` names nothing.{yellow:#}\n"));
     }
     if !plan.unmanaged.is_empty() {
         text.push_str(&format!("\n{dim}# not in the document, and left as it is; --prune deletes it{dim:#}\n"));

@@ -76,6 +76,10 @@ struct Failure {
 /// Runs the tests. Returns true if every decision is as expected.
 pub fn test(args: Args) -> Result<bool, Failed> {
     let policy = PolicyTest::read(&args.file)?;
+    if policy.tests.is_empty() {
+        let what = format!("{} has no tests", plain(&args.file.display().to_string()));
+        return Err(Trouble::new(what, "add an entry to `tests`; `rolecall test --help` shows one").into());
+    }
     let beside = args.file.parent().map(|folder| folder.join(&policy.configuration));
     let document = convert::read(&beside.unwrap_or_else(|| PathBuf::from(&policy.configuration)))?;
     // A document may be for an existing project. The environment decides nothing here.
@@ -189,7 +193,10 @@ fn question(at: usize, test: &Test) -> Result<(Question<'_>, String), Trouble> {
 impl Answer for Tested {
     fn text(&self) -> String {
         if self.failures.is_empty() {
-            return format!("{} tests passed\n", self.tests);
+            return match self.tests {
+                1 => "1 test passed\n".into(),
+                tests => format!("{tests} tests passed\n"),
+            };
         }
         let mut rows = table(["ORG", "USER", "QUESTION", "EXPECTED", "IS"].map(String::from));
         for failure in &self.failures {

@@ -56,7 +56,9 @@ fn the_order_of_a_document_does_not_matter() {
 fn a_description_stays_within_its_comment() {
     let hostile = "one\nfn main() {}\u{2028}two \u{202e}*/ \\";
     for language in [Language::Rust, Language::Typescript, Language::Go, Language::Python] {
-        let text = generate(&document(&[("a", hostile)], &[]), language).unwrap();
+        let project = Document { project: hostile.into(), ..document(&[("a", hostile)], &[]) };
+        let text = generate(&project, language).unwrap();
         assert!(text.contains("one fn main() {} two  */ \\\n"), "{text}");
+        assert!(text.contains("from the project `one fn main() {} two  */ \\`"), "{text}");
     }
 }
