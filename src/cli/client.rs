@@ -13,8 +13,9 @@ use super::progress::Progress;
 use super::shell;
 use super::table::plain;
 use super::trouble::{Failed, Trouble};
+use crate::grpc::generated::server_service_client::ServerServiceClient;
 use crate::server::Listen;
-use crate::wire::ErrorReason;
+use crate::wire::{ErrorReason, GetServerInfoRequest, Limits};
 
 const DEFAULT_SERVER: &str = "127.0.0.1:50051";
 /// The variable with the server's address.
@@ -155,6 +156,12 @@ impl Client {
 
     pub fn trouble(&self, status: &Status) -> Trouble {
         trouble(status, &self.address)
+    }
+
+    /// Returns the limits of the server.
+    pub async fn limits(&self) -> Result<Limits, Trouble> {
+        let info = self.ask(ServerServiceClient::new(self.channel()).get_server_info(GetServerInfoRequest {})).await?;
+        Ok(info.limits.unwrap_or_default())
     }
 
     /// Reads all pages of a list. Returns the entries and the revision of the last page.

@@ -1,9 +1,13 @@
 //! `rolecall import`: moves in from another product. Shows a plan, and writes it with --apply.
 
+mod advice;
 mod apply;
+mod calls;
 mod check;
 mod contents;
 mod files;
+mod fitting;
+mod names;
 mod openfga;
 mod plan;
 mod propelauth;
@@ -40,19 +44,23 @@ pub enum Command {
 }
 
 const AFTER_LONG_HELP: &str = "\
-Without --apply it shows what would change and what does not fit, and changes nothing. docs/import.md says what the files \
-hold and how it is imported. An import that was interrupted continues when it is run again.
+Without --apply it shows what would change, and changes nothing. What cannot be imported as it is in the files is a misfit: it is \
+counted and shown, and the rest is imported. docs/import.md says what the files hold and how it is imported. An import that was \
+interrupted continues when it is run again.
 
-Exit codes: 0 done, or planned without --apply; 1 the server refused a write; 2 no plan or no answer (wrong usage, a file that \
-cannot be read, roles and permissions that would be refused, no server). The reason is on stderr. What was written before an \
-error stays. Members and orgs that the server refuses one by one are misfits, not an error.
+Exit codes:
+  0  imported, planned, or imported before, whatever the misfits
+  1  the server refused a write, or refused everything
+  2  no plan or no answer: wrong usage, a file that cannot be read or is empty, nothing but misfits, roles and permissions that \
+would be refused, no server
+For 1 and 2 the reason is on stderr. What was written before an error stays.
 
 JSON (--json), one object:
   project, applied                        where, and false for a plan
   create_project                          true if the project did not exist
   configuration                           what changes for permissions, roles and role mappings, as in `rolecall plan --json`
-  orgs, members                           new, changed and present: numbers
-  misfits                                 kind, count and examples of what does not fit";
+  orgs, members                           numbers: new, changed, and present (on the server as in the files)
+  misfits                                 kind, count and examples of what cannot be imported as it is in the files";
 
 /// The arguments of all imports.
 #[derive(clap::Args)]
@@ -65,7 +73,7 @@ pub struct Common {
     #[arg(long, value_enum)]
     environment: Option<Kind>,
 
-    /// A new file for all that does not fit, one per line.
+    /// A new file for all misfits, one per line.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 
@@ -144,6 +152,10 @@ pub async fn run(command: Command) -> Result<(), Failed> {
             (read(move || rows::read(&file, now.try_into().unwrap_or(i64::MAX))).await?, common)
         }
     };
+    if contents.is_empty() {
+        let what = "the files hold no orgs, members, roles or permissions";
+        return Err(Trouble::new(what, "check that they are the right ones; docs/import.md says what they hold").into());
+    }
     import(contents, common).await
 }
 
@@ -167,15 +179,27 @@ async fn import(mut contents: Contents, common: Common) -> Result<(), Failed> {
     }
     if common.apply && !plan.is_empty() {
         client.note(shown.table().trim_end());
-        let import = Import::new(client.clone(), contents);
+        let import = Import::new(client.clone(), contents, std::mem::take(&mut plan.lost));
         let applied = apply::apply(&import, &mut plan, environment.is_some()).await;
-        let refused = import.refused();
+        let outcome = import.outcome();
         if let Some(report) = &mut report {
-            report.write(&refused.misfits)?;
+            report.write(&outcome.refused)?;
+            report.write(&outcome.taken)?;
         }
         applied?;
-        shown.without(&refused);
-        shown.applied = true;
+        shown.apply(&outcome);
+    } else {
+        let lost = plan.lost();
+        if let Some(report) = &mut report {
+            report.write(&lost)?;
+        }
+        shown.would_take(&lost);
     }
-    Ok(client.show(&shown)?)
+    client.show(&shown)?;
+    if !shown.is_in_vain() {
+        return Ok(());
+    }
+    let vain =
+        Trouble::new("nothing in the files could be imported", "see the misfits; correct the files or the project");
+    Err(if shown.applied { Failed::Refused(vain) } else { vain.into() })
 }

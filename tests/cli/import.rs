@@ -4,6 +4,8 @@
 //! The dumps have 3,000 members. `ROLECALL_TEST_IMPORT_MEMBERS` sets another number, and there are as many questions.
 
 mod existing;
+mod files;
+mod fitting;
 mod propelauth;
 mod rows;
 mod sdk;

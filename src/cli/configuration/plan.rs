@@ -15,7 +15,6 @@ use crate::cli::impact;
 use crate::cli::table::plain;
 use crate::cli::trouble::{BUG, Failed, Trouble};
 use crate::grpc::generated::configuration_service_client::ConfigurationServiceClient;
-use crate::grpc::generated::server_service_client::ServerServiceClient;
 use crate::limits::Limits;
 use crate::wire::{
     self, ApplyConfigurationRequest, ConfigurationAction, ConfigurationChange, ConfigurationObject,
@@ -241,9 +240,7 @@ async fn created(client: &Client, document: &Document, request: ApplyConfigurati
 
 /// Returns the limits of what a configuration may have on the server.
 async fn limits(client: &Client) -> Result<Limits, Trouble> {
-    let mut service = ServerServiceClient::new(client.channel());
-    let info = client.ask(service.get_server_info(wire::GetServerInfoRequest {})).await?;
-    let limits = info.limits.unwrap_or_default();
+    let limits = client.limits().await?;
     let max = |limit: i32| u64::try_from(limit).unwrap_or_default();
     Ok(Limits {
         permissions: max(limits.permissions_max),

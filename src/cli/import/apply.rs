@@ -1,11 +1,13 @@
 //! Writes what a plan says. Running an import again continues where it stopped: the next plan no longer has what is done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::advice;
+use super::calls::CallLimits;
 use super::contents::{Contents, Member, Misfits, Role};
 use super::plan::Plan;
 use crate::cli::client::{Client, reason};
@@ -24,11 +26,16 @@ use crate::wire::{
 const CALLS: usize = 3;
 /// Orgs that are written at a time. The server commits them in groups.
 const ORG_CALLS: usize = 128;
+const TAKEN: &str = "roles that the files do not name: taken away";
+const PERHAPS_TAKEN: &str = "roles that the files do not name: perhaps taken away, the import ended early";
 
-/// What the server has refused, although the plan has it.
+/// How an import differs from its plan.
 #[derive(Default)]
-pub struct Refused {
-    pub misfits: Misfits,
+pub struct Outcome {
+    /// What the server refused.
+    pub refused: Misfits,
+    /// The roles that members have lost.
+    pub taken: Misfits,
     pub new_orgs: u64,
     pub new_members: u64,
     pub changed_members: u64,
@@ -38,7 +45,9 @@ pub struct Refused {
 pub struct Import {
     pub client: Arc<Client>,
     pub contents: Contents,
-    refused: Mutex<Refused>,
+    /// The roles that members would lose, as in the plan. Without those who have lost them.
+    lost: Mutex<HashMap<(usize, String), String>>,
+    outcome: Mutex<Outcome>,
     /// The places of the orgs that were refused.
     refused_orgs: Mutex<HashSet<usize>>,
 }
@@ -49,17 +58,36 @@ struct How {
     write: fn(RoleAssignments) -> member_write::Write,
     /// Ends the expiry of roles that the member has until a time.
     permanent: bool,
-    rows_max: usize,
+    limits: CallLimits,
 }
 
 impl Import {
-    pub fn new(client: Arc<Client>, contents: Contents) -> Arc<Self> {
-        Arc::new(Self { client, contents, refused: Mutex::default(), refused_orgs: Mutex::default() })
+    pub fn new(client: Arc<Client>, contents: Contents, lost: HashMap<(usize, String), String>) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            contents,
+            lost: Mutex::new(lost),
+            outcome: Mutex::default(),
+            refused_orgs: Mutex::default(),
+        })
     }
 
-    /// Returns what was refused until now.
-    pub fn refused(&self) -> MutexGuard<'_, Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns what differs from the plan until now.
+    pub fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports the roles that these members have lost.
+    fn take(&self, members: &[Member]) {
+        let mut all = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = members.iter().filter_map(|it| all.remove(&(it.org, it.user_id.clone())));
+        lost.for_each(|lost| self.outcome().taken.add(TAKEN, lost));
+    }
+
+    /// Reports the roles that the other members may have lost: after an error nobody knows which calls were stored.
+    fn take_others(&self) {
+        let mut all = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        all.drain().for_each(|(_, lost)| self.outcome().taken.add(PERHAPS_TAKEN, lost));
     }
 
     fn refused_orgs(&self) -> MutexGuard<'_, HashSet<usize>> {
@@ -75,40 +103,34 @@ pub async fn apply(import: &Arc<Import>, plan: &mut Plan, environment_given: boo
         return Err(Trouble::new(what, "say with --environment test or live which kind of project to create").into());
     }
     if let Some((document, planned)) = plan.configuration.take() {
-        configuration::apply::apply(client, &document, planned, "import".into()).await?;
+        let applied = configuration::apply::apply(client, &document, planned, "import".into()).await;
+        applied.map_err(|failed| advice::map(failed, advice::of_configuration))?;
     }
+    let again = |failed| advice::map(failed, advice::of_write);
     orgs(import, plan).await.map_err(again)?;
     let (mut new, changed) = (std::mem::take(&mut plan.new_members), std::mem::take(&mut plan.changed_members));
     let progress = bar("members", (new.len() + changed.len()) as u64);
     let gone = std::mem::take(&mut *import.refused_orgs());
     new.retain(|member| !gone.contains(&member.org) || refuse_member_of_refused_org(import, member));
-    let rows_max = plan.rows_max;
-    let add = How { write: member_write::Write::Add, permanent: false, rows_max };
+    let limits = plan.call_limits;
+    let add = How { write: member_write::Write::Add, permanent: false, limits };
     let refused = members(import, new, add, &progress).await.map_err(again)?;
-    import.refused().new_members += refused;
-    let set = How { write: member_write::Write::Set, permanent: true, rows_max };
-    let refused = members(import, changed, set, &progress).await.map_err(again)?;
-    import.refused().changed_members += refused;
+    import.outcome().new_members += refused;
+    let set = How { write: member_write::Write::Set, permanent: true, limits };
+    let refused = members(import, changed, set, &progress).await;
+    if refused.is_err() {
+        import.take_others();
+    }
+    import.outcome().changed_members += refused.map_err(again)?;
     progress.finish_and_clear();
     Ok(())
 }
 
-/// Says that an import continues when it is run again.
-fn again(failed: Failed) -> Failed {
-    let again =
-        |trouble: Trouble| Trouble { next: format!("{}; run the import again to continue", trouble.next), ..trouble };
-    match failed {
-        Failed::Refused(trouble) => Failed::Refused(again(trouble)),
-        Failed::Question(trouble) => Failed::Question(again(trouble)),
-        Failed::Server(what) => Failed::Server(what),
-    }
-}
-
 fn refuse_member_of_refused_org(import: &Import, member: &Member) -> bool {
-    let mut refused = import.refused();
+    let mut outcome = import.outcome();
     let what = format!("{} in {}", member.user_id, import.contents.orgs[member.org].id);
-    refused.misfits.add("members of orgs that the server refuses: not imported", what);
-    refused.new_members += 1;
+    outcome.refused.add("members of orgs that the server refuses: not imported", what);
+    outcome.new_members += 1;
     false
 }
 
@@ -152,9 +174,9 @@ async fn create_org(import: &Import, at: usize) -> Result<(), Failed> {
     match client.call(OrgServiceClient::new(client.channel()).create_org(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(status)) if reason(&status) == ErrorReason::OrgIdRetired.as_str_name() => {
-            let mut refused = import.refused();
-            refused.misfits.add("ids of orgs that were deleted and cannot be used again: not imported", org.id);
-            refused.new_orgs += 1;
+            let mut outcome = import.outcome();
+            outcome.refused.add("ids of orgs that were deleted and cannot be used again: not imported", org.id);
+            outcome.new_orgs += 1;
             import.refused_orgs().insert(at);
             Ok(())
         }
@@ -190,7 +212,7 @@ async fn members(
     let count = refused.len() as u64;
     for (member, why) in refused {
         let what = format!("{} in {}{why}", member.user_id, import.contents.orgs[member.org].id);
-        import.refused().misfits.add("members that the server refuses: not imported", what);
+        import.outcome().refused.add("members that the server refuses: not imported", what);
     }
     Ok(count)
 }
@@ -202,11 +224,8 @@ async fn write(
     how: How,
     progress: &indicatif::ProgressBar,
 ) -> Result<Vec<(Member, String)>, Failed> {
-    let mut chunks: Vec<Mutex<Vec<Member>>> = Vec::new();
-    let mut members = members.into_iter().peekable();
-    while members.peek().is_some() {
-        chunks.push(Mutex::new(members.by_ref().take(how.rows_max).collect()));
-    }
+    let chunks: Vec<Mutex<Vec<Member>>> =
+        how.limits.cut(&import.contents, members).into_iter().map(Mutex::new).collect();
     let refused: Arc<Mutex<Vec<(Member, String)>>> = Arc::default();
     in_flight(CALLS, 0..chunks.len() as u64, |number| {
         let chunk = std::mem::take(&mut *chunks[number as usize].lock().unwrap_or_else(PoisonError::into_inner));
@@ -258,6 +277,7 @@ async fn write_chunk(
         refused.extend(out.into_iter().map(|(number, member)| (member, why(&status, number))));
         members = others.into_iter().map(|(_, member)| member).collect();
     }
+    import.take(&members);
     Ok((members.len() as u64, refused))
 }
 
@@ -278,7 +298,7 @@ fn why(status: &Status, number: usize) -> String {
     let failed = details.precondition_failure().into_iter().flat_map(|failed| &failed.violations);
     let described = bad.map(|it| (&it.field, &it.description)).chain(failed.map(|it| (&it.subject, &it.description)));
     let of_row = described.into_iter().find(|(place, _)| place.starts_with(&path));
-    of_row.map(|(_, description)| format!(": {description}")).unwrap_or_default()
+    of_row.map(|(_, description)| format!(": {}", advice::without_fields(description))).unwrap_or_default()
 }
 
 /// Returns the roles of a member.

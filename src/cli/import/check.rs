@@ -2,70 +2,100 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::contents::{Contents, Member};
+use super::contents::{Contents, Member, Role};
+use super::names::CurrentNames;
 use crate::wire::{Configuration, Org, RoleStructure};
 
-/// What members are checked against.
-pub struct Project<'a> {
-    /// The configuration of the project. `None` if it does not exist.
-    pub configuration: Option<&'a Configuration>,
-    /// The orgs of the project by id.
-    pub orgs: &'a HashMap<String, Org>,
-    pub member_roles_max: usize,
+/// What members are checked against: the project as it is after the roles and role mappings of the files were imported. All
+/// names are current ones.
+pub struct Checks {
+    structure: RoleStructure,
+    default_mapping: String,
+    roles: HashSet<String>,
+    /// The disabled roles of each role mapping.
+    disabled: BTreeMap<String, BTreeSet<String>>,
+    member_roles_max: usize,
 }
 
-/// Returns the members that the server would take. Moves the others to the misfits.
-pub fn drop_what_is_refused(contents: &mut Contents, project: &Project<'_>) -> Vec<Member> {
-    let none = Configuration::default();
-    let (new, old) = (contents.configuration.as_ref().unwrap_or(&none), project.configuration.unwrap_or(&none));
-    let structure = if contents.configuration.is_some() { new.role_structure() } else { old.role_structure() };
-    let default_mapping =
-        [&new.default_role_mapping, &old.default_role_mapping].into_iter().find(|name| !name.is_empty());
-    let default_mapping = default_mapping.cloned().unwrap_or_default();
-    let roles: HashSet<String> = new.roles.iter().chain(&old.roles).map(|role| role.name.clone()).collect();
-    // What the files say about a role mapping comes after what it is.
-    let mappings = old.role_mappings.iter().chain(&new.role_mappings);
-    let mappings: BTreeMap<String, BTreeSet<String>> =
-        mappings.map(|it| (it.name.clone(), it.disabled_roles.iter().cloned().collect())).collect();
-    for org in &mut contents.orgs {
-        let unknown = !org.role_mapping.is_empty() && !mappings.contains_key(&org.role_mapping);
-        if unknown && !project.orgs.contains_key(&org.id) {
-            let what = format!("{} of {}", std::mem::take(&mut org.role_mapping), org.id);
-            contents.misfits.add("role mappings of orgs that do not exist: the default one is used", what);
+impl Checks {
+    /// `present` is the project, and `wanted` is what the files say about it.
+    pub fn new(present: &Configuration, wanted: &Configuration, names: &CurrentNames, member_roles_max: usize) -> Self {
+        let structure = match wanted.role_structure() {
+            RoleStructure::Unspecified => present.role_structure(),
+            structure => structure,
+        };
+        let default_mapping = match &wanted.default_role_mapping {
+            none if none.is_empty() => &present.default_role_mapping,
+            default => names.role_mapping(default),
+        };
+        let roles = wanted.roles.iter().chain(&present.roles).map(|role| names.role(&role.name).clone());
+        // What the files say about a role mapping comes after what it is.
+        let mappings = present.role_mappings.iter().chain(&wanted.role_mappings).map(|it| {
+            let disabled = it.disabled_roles.iter().map(|role| names.role(role).clone());
+            (names.role_mapping(&it.name).clone(), disabled.collect())
+        });
+        Self {
+            structure,
+            default_mapping: default_mapping.clone(),
+            roles: roles.collect(),
+            disabled: mappings.collect(),
+            member_roles_max,
         }
     }
-    let mut kept = Vec::new();
-    for member in contents.take_members() {
+
+    /// Puts new orgs whose role mapping does not exist on the default one.
+    pub fn drop_unknown_role_mappings(&self, contents: &mut Contents, present: &HashMap<String, Org>) {
+        for org in &mut contents.orgs {
+            let unknown = !org.role_mapping.is_empty() && !self.disabled.contains_key(&org.role_mapping);
+            if unknown && !present.contains_key(&org.id) {
+                let what = format!("{} of {}", std::mem::take(&mut org.role_mapping), org.id);
+                contents.misfits.add("role mappings of orgs that do not exist: the default one is used", what);
+            }
+        }
+    }
+
+    /// Returns why the server would refuse a member, as a kind of misfits and an example. `present` is the org and the roles that
+    /// the member has. `None` if the server would take it.
+    pub fn misfit(
+        &self,
+        contents: &Contents,
+        member: &Member,
+        present: (Option<&Org>, &[Role]),
+    ) -> Option<(&'static str, String)> {
         let org = &contents.orgs[member.org];
-        let mapping = match project.orgs.get(&org.id) {
+        let (found, present) = present;
+        let mapping = match found {
             // An import moves no org.
             Some(found) => &found.role_mapping,
-            None if org.role_mapping.is_empty() => &default_mapping,
+            None if org.role_mapping.is_empty() => &self.default_mapping,
             None => &org.role_mapping,
         };
-        let disabled = mappings.get(mapping);
-        let held = contents.roles(member.roles);
-        let what = |names: Vec<&str>| format!("{} of {} in {}", names.join(" + "), member.user_id, org.id);
-        let unknown: Vec<&str> = held.iter().map(|role| &*role.name).filter(|name| !roles.contains(*name)).collect();
-        let of_disabled = held.iter().filter(|role| disabled.is_some_and(|disabled| disabled.contains(&role.name)));
-        let of_disabled: Vec<&str> = of_disabled.map(|role| &*role.name).collect();
-        let permanent = held.iter().filter(|role| role.expiry.is_none()).count();
-        let too_many = structure == RoleStructure::SingleRole && (permanent > 1 || held.len() - permanent > 1);
-        let (kind, what) = if !unknown.is_empty() {
-            ("members with roles that do not exist: not imported", what(unknown))
-        } else if !of_disabled.is_empty() {
-            ("members with roles that are disabled in the role mapping of the org: not imported", what(of_disabled))
-        } else if too_many {
-            let names = held.iter().map(|role| &*role.name).collect();
-            ("members with several roles in a SINGLE_ROLE project: not imported", what(names))
-        } else if held.len() > project.member_roles_max {
-            let what = format!("{} roles of {} in {}", held.len(), member.user_id, org.id);
-            ("members with more roles than the server allows: not imported", what)
-        } else {
-            kept.push(member);
-            continue;
+        let disabled = self.disabled.get(mapping);
+        // A member may keep a disabled role (M3).
+        let is_disabled = |role: &&Role| {
+            let has = present.iter().any(|it| it.name == role.name);
+            !has && disabled.is_some_and(|disabled| disabled.contains(&role.name))
         };
-        contents.misfits.add(kind, what);
+        let wanted = contents.roles(member.roles);
+        let what = |names: Vec<&str>| format!("{} of {} in {}", names.join(" + "), member.user_id, org.id);
+        let unknown: Vec<&str> =
+            wanted.iter().map(|role| &*role.name).filter(|name| !self.roles.contains(*name)).collect();
+        let of_disabled: Vec<&str> = wanted.iter().filter(is_disabled).map(|role| &*role.name).collect();
+        let permanent = wanted.iter().filter(|role| role.expiry.is_none()).count();
+        let too_many = self.structure == RoleStructure::SingleRole && (permanent > 1 || wanted.len() - permanent > 1);
+        if !unknown.is_empty() {
+            Some(("members with roles that do not exist: not imported", what(unknown)))
+        } else if !of_disabled.is_empty() {
+            let kind = "members with roles that are disabled in the role mapping of the org: not imported";
+            Some((kind, what(of_disabled)))
+        } else if too_many {
+            let names = wanted.iter().map(|role| &*role.name).collect();
+            Some(("members with several roles in a SINGLE_ROLE project: not imported", what(names)))
+        } else if wanted.len() > self.member_roles_max {
+            let what = format!("{} roles of {} in {}", wanted.len(), member.user_id, org.id);
+            Some(("members with more roles than the server allows: not imported", what))
+        } else {
+            None
+        }
     }
-    kept
 }

@@ -1,7 +1,8 @@
-//! What the files of an import hold, in the terms of Rolecall, and what does not fit.
+//! What the files of an import hold, in the terms of Rolecall, and the misfits: what cannot be imported as it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::names::CurrentNames;
 use crate::domain::{OrgId, UserId};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::wire::{Configuration, Timestamp};
@@ -27,6 +28,8 @@ pub struct Org {
     pub metadata: String,
     /// Empty: the default role mapping.
     pub role_mapping: String,
+    /// True if the files have an entry of the org. False if only members name it.
+    pub is_listed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +48,7 @@ pub struct Member {
     pub roles: usize,
 }
 
-/// What does not fit, by kind.
+/// What cannot be imported as it is in the files, by kind.
 #[derive(Default)]
 pub struct Misfits(BTreeMap<&'static str, Vec<String>>);
 
@@ -70,13 +73,36 @@ impl Role {
 }
 
 impl Contents {
-    /// Returns the place of an org. Adds it if it is new. `None` if its id does not fit.
+    /// Returns true if the files had no entry.
+    pub fn is_empty(&self) -> bool {
+        self.configuration.is_none() && self.orgs.is_empty() && self.misfits.0.is_empty()
+    }
+
+    /// Replaces earlier names of roles and role mappings.
+    pub fn rename(&mut self, names: &CurrentNames) {
+        for org in &mut self.orgs {
+            org.role_mapping = names.role_mapping(&org.role_mapping).clone();
+        }
+        let is_old = |role: &Role| names.role(&role.name) != &role.name;
+        let old: HashSet<usize> =
+            (0..self.role_sets.len()).filter(|&set| self.role_sets[set].iter().any(is_old)).collect();
+        let of_old = |(key, set): (&(usize, String), &usize)| old.contains(set).then(|| (key.clone(), *set));
+        let members: Vec<((usize, String), usize)> = self.members.iter().filter_map(of_old).collect();
+        for ((org, user_id), set) in members {
+            self.members.remove(&(org, user_id.clone()));
+            let renamed = |role: &Role| Role { name: names.role(&role.name).clone(), ..role.clone() };
+            let roles = self.role_sets[set].iter().map(renamed).collect();
+            self.member(org, &user_id, roles);
+        }
+    }
+
+    /// Returns the place of an org. Adds it if it is new. `None` if its id is not allowed.
     pub fn org(&mut self, id: &str) -> Option<usize> {
         if let Some(&at) = self.by_id.get(id) {
             return Some(at);
         }
         if let Err(why) = OrgId::parse(id) {
-            self.misfits.add("ids of orgs that are not allowed", format!("{id:?} {why}"));
+            self.misfits.add("ids of orgs that are not allowed: not imported", format!("{id:?} {why}"));
             return None;
         }
         self.by_id.insert(id.into(), self.orgs.len());
@@ -93,6 +119,7 @@ impl Contents {
             org.metadata = metadata;
         }
         org.role_mapping = role_mapping;
+        org.is_listed = true;
         self.name(at, display_name);
     }
 
@@ -111,7 +138,7 @@ impl Contents {
     /// Adds roles of a member.
     pub fn member(&mut self, org: usize, user_id: &str, mut roles: Vec<Role>) {
         if let Err(why) = UserId::parse(user_id) {
-            self.misfits.add("ids of users that are not allowed", format!("{user_id:?} {why}"));
+            self.misfits.add("ids of users that are not allowed: not imported", format!("{user_id:?} {why}"));
             return;
         }
         let key = (org, user_id.to_string());

@@ -6,11 +6,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::contents::{Contents, Role};
-use super::files::{malformed, open};
+use super::files::{malformed, no_json, open, unreadable};
 use crate::cli::trouble::Trouble;
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "it must be an object with `tuples`, or a list of tuples, each with `user`, `relation` and `object`"
+)]
 enum File {
     /// `fga tuple read`, and the API.
     Read { tuples: Vec<Tuple> },
@@ -19,13 +22,14 @@ enum File {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a tuple must have `user`, `relation` and `object`")]
 enum Tuple {
     Keyed { key: Key },
     Plain(Key),
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a tuple with `user`, `relation` and `object`")]
 struct Key {
     user: String,
     relation: String,
@@ -45,16 +49,16 @@ pub struct Convention {
 }
 
 pub fn read(path: &Path, convention: &Convention) -> Result<Contents, Trouble> {
-    let text = std::io::read_to_string(open(path)?).map_err(|error| malformed(path, &error.to_string()))?;
+    let text = std::io::read_to_string(open(path)?).map_err(|error| unreadable(path, &error))?;
     // JSON is YAML too, but its own reader is many times faster.
     let json: Result<File, _> = serde_json::from_str(&text);
     let read = json.or_else(|error| match text.trim_start().starts_with(['{', '[']) {
-        true => Err(error.to_string()),
+        true => Err(no_json(path, error)),
         // The file is the caller's own: a limit on its nodes would only refuse a large one.
         false => serde_saphyr::from_str_with_options(&text, serde_saphyr::options! { budget: None })
-            .map_err(|error| error.to_string()),
+            .map_err(|error| malformed(path, &error.to_string())),
     });
-    let (File::Read { tuples } | File::Simple(tuples)) = read.map_err(|why| malformed(path, &why))?;
+    let (File::Read { tuples } | File::Simple(tuples)) = read?;
     let mut contents = Contents::default();
     for tuple in tuples {
         let (Tuple::Keyed { key } | Tuple::Plain(key)) = tuple;
@@ -67,13 +71,13 @@ fn take(contents: &mut Contents, key: Key, convention: &Convention) {
     let shown = format!("{} {} {}", key.user, key.relation, key.object);
     let id = |text: &str, kind: &str| text.strip_prefix(kind)?.strip_prefix(':').map(String::from);
     let Some(org_id) = id(&key.object, &convention.object_type) else {
-        return contents.misfits.add("tuples of objects that are no orgs", shown);
+        return contents.misfits.add("tuples of objects that are no orgs: not imported", shown);
     };
     if key.condition.is_some_and(|condition| !condition.is_null()) {
-        return contents.misfits.add("tuples with a condition", shown);
+        return contents.misfits.add("tuples with a condition: not imported", shown);
     }
     match id(&key.user, &convention.user_type).filter(|user| user != "*" && !user.contains('#')) {
-        None => contents.misfits.add("tuples of groups, wildcards and other types of users", shown),
+        None => contents.misfits.add("tuples of groups, wildcards and other types of users: not imported", shown),
         Some(user) => {
             let Some(org) = contents.org(&org_id) else { return };
             let role = convention.roles.get(&key.relation).unwrap_or(&key.relation);

@@ -3,8 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::check::{Project, drop_what_is_refused};
-use super::contents::{Contents, Member, Role};
+use super::advice;
+use super::calls::CallLimits;
+use super::check::Checks;
+use super::contents::{Contents, Member, Misfits, Role};
+use super::names::CurrentNames;
 use crate::cli::client::{Client, PAGE_SIZE, Page, may_be_missing, reason};
 use crate::cli::configuration::document::Document;
 use crate::cli::configuration::{convert, plan};
@@ -14,10 +17,8 @@ use crate::cli::trouble::Trouble;
 use crate::grpc::generated::configuration_service_client::ConfigurationServiceClient;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
-use crate::grpc::generated::server_service_client::ServerServiceClient;
 use crate::wire::{
-    Configuration, Environment, ErrorReason, GetConfigurationRequest, GetServerInfoRequest, Limits, ListMembersRequest,
-    ListOrgsRequest, Org,
+    Configuration, Environment, ErrorReason, GetConfigurationRequest, ListMembersRequest, ListOrgsRequest, Org,
 };
 
 /// Orgs whose members are read at a time.
@@ -32,11 +33,14 @@ pub struct Plan {
     /// The places of the orgs that have another name or metadata in the files.
     pub changed_orgs: Vec<usize>,
     pub orgs_present: u64,
+    /// True if the files have an entry of an org that is present.
+    pub listed_orgs_present: bool,
     pub new_members: Vec<Member>,
     pub changed_members: Vec<Member>,
     pub members_present: u64,
-    /// The most members that the server takes in one call.
-    pub rows_max: usize,
+    /// The roles that each of the changed members would lose, by org and user. Without those who lose none.
+    pub lost: HashMap<(usize, String), String>,
+    pub call_limits: CallLimits,
 }
 
 /// The roles of the members of an org.
@@ -50,36 +54,45 @@ impl Plan {
         environment: Option<Environment>,
     ) -> Result<Self, Trouble> {
         let present = present(client, contents.configuration.is_some()).await?;
-        let configuration = match &contents.configuration {
-            Some(configuration) => {
-                // A plan does not depend on the environment, and nothing is applied without one.
-                let assumed = environment.or(present.is_none().then_some(Environment::Test)).unwrap_or_default();
-                let configuration = Configuration { environment: assumed.into(), ..configuration.clone() };
-                let document = convert::document(&client.project(), configuration);
-                let choices = plan::Choices { create: true, ..plan::Choices::default() };
-                let planned = plan::plan(client, &document, choices).await?;
-                Some((document, planned))
-            }
-            None if present.is_none() => {
-                let project = client.project();
-                let what =
-                    format!("the project `{project}` does not exist, and the files do not say which roles it has");
-                return Err(Trouble::new(
-                    what,
-                    "create it with its roles first, or name another project with --project",
-                ));
-            }
-            None => None,
-        };
-        let limits = limits(client).await?;
+        if let (Some(present), Some(given)) = (&present, environment)
+            && present.environment() != given
+        {
+            let kind = |environment: Environment| environment.as_str_name().trim_start_matches("ENVIRONMENT_");
+            let (is, given) = (kind(present.environment()), kind(given));
+            let what = format!("the project `{}` is {is}, and --environment says {given}", client.project());
+            return Err(Trouble::new(what, "leave --environment out, or name another project with --project"));
+        }
+        let configuration = configuration(client, contents, present.is_some(), environment).await?;
+        let limits = client.limits().await?;
         let orgs = if present.is_some() { orgs(client).await? } else { HashMap::new() };
+        let none = Configuration::default();
+        let (before, wanted) = (present.as_ref().unwrap_or(&none), contents.configuration.as_ref().unwrap_or(&none));
+        let names = CurrentNames::new(before, wanted);
         let member_roles_max = usize::try_from(limits.member_roles_max).unwrap_or_default();
-        let project = Project { configuration: present.as_ref(), orgs: &orgs, member_roles_max };
-        let wanted = drop_what_is_refused(contents, &project);
-        let (mut new_orgs, mut changed_orgs) = (Vec::new(), Vec::new());
+        let checks = Checks::new(before, wanted, &names, member_roles_max);
+        contents.rename(&names);
+        checks.drop_unknown_role_mappings(contents, &orgs);
+        let mut plan = Self {
+            configuration,
+            new_orgs: Vec::new(),
+            changed_orgs: Vec::new(),
+            orgs_present: 0,
+            listed_orgs_present: false,
+            new_members: Vec::new(),
+            changed_members: Vec::new(),
+            members_present: 0,
+            lost: HashMap::new(),
+            call_limits: CallLimits::new(&limits),
+        };
+        plan.compare_orgs(contents, &orgs);
+        plan.compare_members(client, contents, &orgs, &checks).await?;
+        Ok(plan)
+    }
+
+    fn compare_orgs(&mut self, contents: &mut Contents, present: &HashMap<String, Org>) {
         for (at, org) in contents.orgs.iter().enumerate() {
-            let Some(found) = orgs.get(&org.id) else {
-                new_orgs.push(at);
+            let Some(found) = present.get(&org.id) else {
+                self.new_orgs.push(at);
                 continue;
             };
             if !org.role_mapping.is_empty() && found.role_mapping != org.role_mapping {
@@ -88,33 +101,44 @@ impl Plan {
             }
             let differs = |wanted: &str, found: &str| !wanted.is_empty() && wanted != found;
             if differs(&org.display_name, &found.display_name) || differs(&org.metadata, &found.metadata) {
-                changed_orgs.push(at);
+                self.changed_orgs.push(at);
+            } else {
+                self.orgs_present += 1;
+                self.listed_orgs_present |= org.is_listed;
             }
         }
+    }
+
+    async fn compare_members(
+        &mut self,
+        client: &Arc<Client>,
+        contents: &mut Contents,
+        orgs: &HashMap<String, Org>,
+        checks: &Checks,
+    ) -> Result<(), Trouble> {
+        let wanted = contents.take_members();
         let existing: BTreeSet<usize> =
             wanted.iter().map(|it| it.org).filter(|&at| orgs.contains_key(&contents.orgs[at].id)).collect();
-        let mut present_members = members(client, contents, existing).await?;
-        let mut plan = Self {
-            configuration,
-            orgs_present: (contents.orgs.len() - new_orgs.len() - changed_orgs.len()) as u64,
-            new_orgs,
-            changed_orgs,
-            new_members: Vec::new(),
-            changed_members: Vec::new(),
-            members_present: 0,
-            rows_max: usize::try_from(limits.bulk_rows_max).unwrap_or_default().max(1),
-        };
+        let mut present = members(client, contents, existing).await?;
         for member in wanted {
-            match present_members.get_mut(&member.org).and_then(|org| org.remove(&member.user_id)) {
-                None => plan.new_members.push(member),
-                Some(roles) if roles == contents.roles(member.roles) => plan.members_present += 1,
-                Some(roles) => {
-                    report_lost(contents, &member, &roles);
-                    plan.changed_members.push(member);
+            let roles = present.get_mut(&member.org).and_then(|org| org.remove(&member.user_id));
+            if roles.as_deref() == Some(contents.roles(member.roles)) {
+                self.members_present += 1;
+                continue;
+            }
+            let org = orgs.get(&contents.orgs[member.org].id);
+            if let Some((kind, what)) = checks.misfit(contents, &member, (org, roles.as_deref().unwrap_or_default())) {
+                contents.misfits.add(kind, what);
+            } else if let Some(roles) = roles {
+                if let Some(lost) = lost(contents, &member, &roles) {
+                    self.lost.insert((member.org, member.user_id.clone()), lost);
                 }
+                self.changed_members.push(member);
+            } else {
+                self.new_members.push(member);
             }
         }
-        Ok(plan)
+        Ok(())
     }
 
     /// Returns true if the project has to be created.
@@ -127,17 +151,47 @@ impl Plan {
         let no_orgs = self.new_orgs.is_empty() && self.changed_orgs.is_empty();
         configured && no_orgs && self.new_members.is_empty() && self.changed_members.is_empty()
     }
+
+    /// Returns the roles that members would lose.
+    pub fn lost(&self) -> Misfits {
+        let mut misfits = Misfits::default();
+        let lost = self.changed_members.iter().filter_map(|it| self.lost.get(&(it.org, it.user_id.clone())));
+        lost.for_each(|lost| misfits.add("roles that the files do not name: --apply takes them away", lost.as_str()));
+        misfits
+    }
 }
 
-/// Reports the roles that a member has and the files do not name.
-fn report_lost(contents: &mut Contents, member: &Member, roles: &[Role]) {
+/// Returns the roles that a member has and the files do not name. `None` if there are none.
+fn lost(contents: &Contents, member: &Member, roles: &[Role]) -> Option<String> {
     let wanted = contents.roles(member.roles);
     let lost = roles.iter().filter(|role| !wanted.iter().any(|wanted| wanted.name == role.name));
     let lost: Vec<&str> = lost.map(|role| &*role.name).collect();
-    if !lost.is_empty() {
-        let what = format!("{} of {} in {}", lost.join(" + "), member.user_id, contents.orgs[member.org].id);
-        contents.misfits.add("roles that changed members have and the files do not name: taken away", what);
+    let org = &contents.orgs[member.org].id;
+    (!lost.is_empty()).then(|| format!("{} of {} in {org}", lost.join(" + "), member.user_id))
+}
+
+/// Plans the roles and permissions of the files. `None` if the files do not say.
+async fn configuration(
+    client: &Client,
+    contents: &Contents,
+    exists: bool,
+    environment: Option<Environment>,
+) -> Result<Option<(Document, plan::Plan)>, Trouble> {
+    if let Some(configuration) = &contents.configuration {
+        // A plan does not depend on the environment, and nothing is applied without one.
+        let assumed = environment.or((!exists).then_some(Environment::Test)).unwrap_or_default();
+        let configuration = Configuration { environment: assumed.into(), ..configuration.clone() };
+        let document = convert::document(&client.project(), configuration);
+        let choices = plan::Choices { create: true, ..plan::Choices::default() };
+        let planned = plan::plan(client, &document, choices).await.map_err(advice::of_configuration)?;
+        return Ok(Some((document, planned)));
     }
+    if exists {
+        return Ok(None);
+    }
+    let project = client.project();
+    let what = format!("the project `{project}` does not exist, and the files do not say which roles it has");
+    Err(Trouble::new(what, "create it with its roles first, or name another project with --project"))
 }
 
 /// Returns the configuration of the project. `None` if it does not exist, or perhaps not if it can be created.
@@ -150,12 +204,6 @@ async fn present(client: &Client, can_create: bool) -> Result<Option<Configurati
         Err(status) if reason(&status) == ErrorReason::ProjectNotFound.as_str_name() => Ok(None),
         Err(status) => Err(client.trouble(&status)),
     }
-}
-
-/// Returns the limits of the server.
-async fn limits(client: &Client) -> Result<Limits, Trouble> {
-    let info = ServerServiceClient::new(client.channel()).get_server_info(GetServerInfoRequest {}).await;
-    info.map(|info| info.into_inner().limits.unwrap_or_default()).map_err(|status| client.trouble(&status))
 }
 
 /// Returns the orgs of the project by id.

@@ -13,6 +13,7 @@ use crate::cli::trouble::Trouble;
 
 /// Any of the supported files. Fields have the names of the API, and those of the client libraries.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `orgs`, `users` or resources of Terraform")]
 struct Page {
     orgs: Option<Vec<Org>>,
     users: Option<Vec<User>>,
@@ -21,6 +22,7 @@ struct Page {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an org with `org_id`")]
 struct Org {
     #[serde(alias = "orgId")]
     org_id: String,
@@ -33,6 +35,7 @@ struct Org {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a user with `user_id`")]
 struct User {
     #[serde(alias = "userId")]
     user_id: String,
@@ -45,6 +48,7 @@ struct User {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `user_role`")]
 struct OrgInfo {
     #[serde(alias = "userAssignedRole", alias = "userRole")]
     user_role: String,
@@ -98,7 +102,7 @@ fn take_org(contents: &mut Contents, org: Org) {
 fn take_user(contents: &mut Contents, granted: &mut Granted, user: User) -> bool {
     let orgs = user.org_id_to_org_info.unwrap_or_default();
     if orgs.is_empty() {
-        contents.misfits.add("users without an org", user.user_id);
+        contents.misfits.add("users without an org: not imported", user.user_id);
         return false;
     }
     if !user.enabled || user.locked {

@@ -1,4 +1,4 @@
-//! Shows what an import would do or has done, and what does not fit.
+//! Shows what an import would do or has done, and its misfits.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -9,7 +9,7 @@ use comfy_table::Cell;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::apply::Refused;
+use super::apply::Outcome;
 use super::contents::Misfits;
 use super::plan::Plan;
 use crate::cli::answer::Answer;
@@ -36,9 +36,12 @@ pub struct Shown {
     orgs: Counts,
     members: Counts,
     misfits: Vec<Misfit>,
-    /// What the server refused is shown after the import.
+    /// What differs from the plan, which was shown before.
     #[serde(skip)]
-    refused: String,
+    outcome: String,
+    /// True if something in the files was imported before.
+    #[serde(skip)]
+    any_present: bool,
 }
 
 #[derive(Serialize)]
@@ -75,18 +78,31 @@ impl Shown {
                 present: plan.members_present,
             },
             misfits: counted(misfits),
-            refused: String::new(),
+            outcome: String::new(),
+            any_present: configured.is_some() || plan.listed_orgs_present || plan.members_present > 0,
         }
     }
 
-    /// Takes off what the server refused.
-    pub fn without(&mut self, refused: &Refused) {
-        self.orgs.new -= refused.new_orgs;
-        self.members.new -= refused.new_members;
-        self.members.changed -= refused.changed_members;
-        let misfits = counted(&refused.misfits);
-        self.refused = listed("What the server refused", &misfits);
-        self.misfits.extend(misfits);
+    /// Adds the roles that members would lose.
+    pub fn would_take(&mut self, lost: &Misfits) {
+        self.misfits.extend(counted(lost));
+    }
+
+    /// Takes off what the server refused, and adds what members have lost.
+    pub fn apply(&mut self, outcome: &Outcome) {
+        self.applied = true;
+        self.orgs.new -= outcome.new_orgs;
+        self.members.new -= outcome.new_members;
+        self.members.changed -= outcome.changed_members;
+        let (refused, taken) = (counted(&outcome.refused), counted(&outcome.taken));
+        self.outcome =
+            listed("Misfits: refused by the server", &refused) + &listed("Misfits: roles taken away", &taken);
+        self.misfits.extend(refused.into_iter().chain(taken));
+    }
+
+    /// Returns true if nothing in the files could be imported, now or before.
+    pub fn is_in_vain(&self) -> bool {
+        self.is_empty() && !self.any_present
     }
 
     fn is_empty(&self) -> bool {
@@ -100,12 +116,12 @@ impl Shown {
         let new = if self.create_project { " (to be created)" } else { "" };
         let mut all = format!("{bold}Import into the project {}{new}{bold:#}\n", plain(&self.project));
         all.push_str(&self.configured);
-        let mut rows = table(["", "NEW", "CHANGED", "AS THEY ARE"].map(String::from));
+        let mut rows = table(["", "NEW", "CHANGED", "PRESENT"].map(String::from));
         for (name, counts) in [("orgs", &self.orgs), ("members", &self.members)] {
             let count = |count| Cell::new(HumanCount(count));
             rows.add_row([Cell::new(name), count(counts.new), count(counts.changed), count(counts.present)]);
         }
-        all.push_str(&format!("\n{}{}", text(rows), listed("What does not fit", &self.misfits)));
+        all.push_str(&format!("\n{}{}", text(rows), listed("Misfits", &self.misfits)));
         all
     }
 }
@@ -129,7 +145,7 @@ fn listed(heading: &str, misfits: &[Misfit]) -> String {
     for misfit in misfits {
         let more = if misfit.count > misfit.examples.len() { ", …" } else { "" };
         let (count, examples) = (HumanCount(misfit.count as u64), plain(&misfit.examples.join(", ")));
-        all.push_str(&format!("  {count} {}: {examples}{more}\n", misfit.kind));
+        all.push_str(&format!("  {} ({count}): {examples}{more}\n", misfit.kind));
     }
     all
 }
@@ -153,21 +169,31 @@ fn in_words(plan: &configuration::plan::Plan) -> String {
 
 impl Answer for Shown {
     fn text(&self) -> String {
-        match (self.applied, self.is_empty()) {
-            (true, _) => format!(
-                "Imported {} orgs and {} members into the project {}.\n{}",
-                HumanCount(self.orgs.new + self.orgs.changed),
-                HumanCount(self.members.new + self.members.changed),
+        if self.applied {
+            return format!(
+                "Imported {} and {} into the project {}.\n{}",
+                counted_noun(self.orgs.new + self.orgs.changed, "org"),
+                counted_noun(self.members.new + self.members.changed, "member"),
                 plain(&self.project),
-                self.refused
-            ),
-            (false, true) => format!("{}\nEverything is imported already: nothing changes\n", self.table()),
-            (false, false) => format!("{}\nNothing was changed; --apply writes this\n", self.table()),
+                self.outcome
+            );
         }
+        let conclusion = match (self.is_empty(), self.is_in_vain(), self.misfits.is_empty()) {
+            (false, ..) => "\nNothing was changed; --apply writes this\n",
+            (true, true, _) => "",
+            (true, false, true) => "\nEverything is imported already: nothing changes\n",
+            (true, false, false) => "\nEverything but the misfits is imported already: nothing changes\n",
+        };
+        self.table() + conclusion
     }
 }
 
-/// A new file for all that does not fit, one per line.
+/// Returns `1 org`, `2 orgs`.
+fn counted_noun(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+}
+
+/// A new file for all misfits, one per line.
 pub struct Report {
     path: PathBuf,
     file: BufWriter<File>,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::contents::{Contents, Misfits, Role};
 use super::files::{ListOrMap, json};
+use super::fitting;
 use crate::cli::trouble::Trouble;
 use crate::wire::{
     Configuration, ConfiguredGrants, ConfiguredPermission, ConfiguredRole, ConfiguredRoleMapping, RoleStructure,
@@ -21,6 +22,7 @@ const ALL_ACTIONS: &str = "*";
 
 /// Any of the supported files.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `organizations`, `members` or `policy`")]
 struct Page {
     organizations: Option<ListOrMap<Organization>>,
     members: Option<Vec<Member>>,
@@ -33,6 +35,7 @@ struct Page {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a policy with `roles` and `resources`")]
 struct Policy {
     roles: Vec<PolicyRole>,
     #[serde(default)]
@@ -40,6 +43,7 @@ struct Policy {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a role with `role_id`")]
 struct PolicyRole {
     role_id: String,
     #[serde(default)]
@@ -49,12 +53,14 @@ struct PolicyRole {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a permission with `resource_id` and `actions`")]
 struct Permission {
     resource_id: String,
     actions: Vec<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a resource with `resource_id` and `actions`")]
 struct Resource {
     resource_id: String,
     #[serde(default)]
@@ -63,6 +69,7 @@ struct Resource {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an organization with `organization_id`")]
 struct Organization {
     organization_id: String,
     #[serde(default)]
@@ -72,6 +79,7 @@ struct Organization {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a member with `member_id` and `organization_id`")]
 struct Member {
     member_id: String,
     organization_id: String,
@@ -82,6 +90,7 @@ struct Member {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a role with `role_id`")]
 struct MemberRole {
     role_id: String,
     #[serde(default)]
@@ -89,6 +98,7 @@ struct MemberRole {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a source with `type`")]
 struct Source {
     r#type: String,
 }
@@ -104,7 +114,7 @@ pub fn read(files: &[PathBuf]) -> Result<Contents, Trouble> {
         json(file, |page: Page| {
             let lists = page.organizations.is_some() || page.members.is_some();
             let known = lists || page.policy.is_some() || page.roles.is_some();
-            let organizations = page.organizations.map(ListOrMap::into_vec).into_iter().flatten();
+            let organizations = page.organizations.into_iter().flat_map(|all| all.0);
             organizations.for_each(|organization| take_org(&mut contents, organization));
             page.members.into_iter().flatten().for_each(|member| take_member(&mut contents, member));
             policies.extend(page.policy);
@@ -114,10 +124,10 @@ pub fn read(files: &[PathBuf]) -> Result<Contents, Trouble> {
     }
     match (policies.pop(), policies.is_empty()) {
         (None, _) => {}
-        (Some(policy), true) => contents.configuration = Some(configuration(policy, &mut contents.misfits)),
+        (Some(policy), true) => contents.configuration = Some(configuration(policy, &mut contents.misfits)?),
         (Some(_), false) => {
             let what = "the files hold several policies";
-            return Err(Trouble::new(what, "give the policy of one Stytch project; those of organizations do not fit"));
+            return Err(Trouble::new(what, "give the policy of one Stytch project, without those of organizations"));
         }
     }
     Ok(contents)
@@ -155,12 +165,14 @@ fn take_member(contents: &mut Contents, from: Member) {
     contents.member(org, &from.member_id, roles);
 }
 
-fn configuration(policy: Policy, misfits: &mut Misfits) -> Configuration {
+fn configuration(policy: Policy, misfits: &mut Misfits) -> Result<Configuration, Trouble> {
     let mut permissions: BTreeMap<String, String> = BTreeMap::new();
     let mut actions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for resource in &policy.resources {
+        let shown = format!("resource {}", resource.resource_id);
+        let description = fitting::description(&resource.description, &shown, misfits);
         for action in &resource.actions {
-            permissions.insert(named(&resource.resource_id, action), resource.description.clone());
+            permissions.insert(named(&resource.resource_id, action), description.clone());
             actions.entry(&resource.resource_id).or_default().insert(action);
         }
     }
@@ -186,7 +198,7 @@ fn configuration(policy: Policy, misfits: &mut Misfits) -> Configuration {
         }
         grants.push(ConfiguredGrants { role: role.role_id.clone(), permissions: granted.into_iter().collect() });
     }
-    let mut roles: Vec<ConfiguredRole> = policy.roles.into_iter().map(configured).collect();
+    let mut roles: Vec<ConfiguredRole> = policy.roles.into_iter().map(|role| configured(role, misfits)).collect();
     // Both always exist.
     for name in [ADMIN, MEMBER] {
         if !roles.iter().any(|role| role.name == name) {
@@ -197,7 +209,7 @@ fn configuration(policy: Policy, misfits: &mut Misfits) -> Configuration {
     let permission =
         |(name, description)| ConfiguredPermission { name, description, ..ConfiguredPermission::default() };
     let mapping = ConfiguredRoleMapping { name: "Default".into(), grants, ..ConfiguredRoleMapping::default() };
-    Configuration {
+    let all = Configuration {
         role_structure: RoleStructure::MultiRole.into(),
         default_role: MEMBER.into(),
         default_owner_role: ADMIN.into(),
@@ -206,11 +218,13 @@ fn configuration(policy: Policy, misfits: &mut Misfits) -> Configuration {
         roles,
         role_mappings: vec![mapping],
         ..Configuration::default()
-    }
+    };
+    fitting::fitted(all, misfits)
 }
 
-fn configured(role: PolicyRole) -> ConfiguredRole {
-    ConfiguredRole { name: role.role_id, description: role.description, ..ConfiguredRole::default() }
+fn configured(role: PolicyRole, misfits: &mut Misfits) -> ConfiguredRole {
+    let description = fitting::description(&role.description, &format!("role {}", role.role_id), misfits);
+    ConfiguredRole { name: role.role_id, description, ..ConfiguredRole::default() }
 }
 
 fn named(resource: &str, action: &str) -> String {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::contents::Misfits;
+use super::files::in_words;
+use super::fitting;
 use crate::cli::table::plain;
 use crate::cli::trouble::Trouble;
 use crate::wire::{
@@ -37,11 +39,13 @@ pub struct Resources {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `root_module`")]
 struct Values {
     root_module: Module,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `resources`")]
 struct Module {
     #[serde(default)]
     resources: Vec<Resource>,
@@ -51,6 +55,7 @@ struct Module {
 
 /// Other types of resources have other values.
 #[derive(Deserialize)]
+#[serde(expecting = "a resource with `type` and `values`")]
 struct Resource {
     r#type: String,
     #[serde(default)]
@@ -58,6 +63,7 @@ struct Resource {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "an object with one entry for each type of resource")]
 struct Named {
     #[serde(default)]
     propelauth_roles_and_permissions: BTreeMap<String, RolesAndPermissions>,
@@ -66,6 +72,7 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `roles`, `default_role` and `default_owner_role`")]
 struct RolesAndPermissions {
     permissions: Option<Vec<Permission>>,
     roles: BTreeMap<String, Role>,
@@ -77,6 +84,7 @@ struct RolesAndPermissions {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a permission with `name`")]
 struct Permission {
     name: String,
     display_name: Option<String>,
@@ -84,6 +92,7 @@ struct Permission {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a role")]
 struct Role {
     is_internal: Option<bool>,
     disabled: Option<bool>,
@@ -96,6 +105,7 @@ struct Role {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an override with `name`")]
 struct Override {
     name: String,
     #[serde(default)]
@@ -116,6 +126,7 @@ pub fn configuration(
     misfits: &mut Misfits,
 ) -> Result<Option<Configuration>, Trouble> {
     let (mut all, mut overrides, mut modules) = (Vec::<RolesAndPermissions>::new(), Vec::<Override>::new(), Vec::new());
+    let is_given = files.iter().any(Resources::is_some);
     for Resources { values, resource } in files {
         let named = resource.unwrap_or_default();
         all.extend(named.propelauth_roles_and_permissions.into_values());
@@ -140,8 +151,22 @@ pub fn configuration(
         ));
     }
     match (all.pop(), all.is_empty()) {
-        (None, _) => Ok(None),
-        (Some(only), true) => Ok(Some(configured(only, overrides, multiple_roles, misfits))),
+        (None, _) => match overrides.first() {
+            None if is_given => {
+                let what = "the files of Terraform hold no resource `propelauth_roles_and_permissions`";
+                Err(Trouble::new(what, "write them in the folder of the PropelAuth project"))
+            }
+            None => Ok(None),
+            Some(first) => Err(Trouble::new(
+                format!(
+                    "the files hold the override `{}`, but not the resource `propelauth_roles_and_permissions` that it \
+                     changes",
+                    plain(&first.name)
+                ),
+                "give the files with both",
+            )),
+        },
+        (Some(only), true) => fitting::fitted(configured(only, overrides, multiple_roles, misfits), misfits).map(Some),
         (Some(_), false) => Err(Trouble::new(
             "the files hold several resources `propelauth_roles_and_permissions`",
             "give the files of one PropelAuth project",
@@ -151,7 +176,8 @@ pub fn configuration(
 
 fn values<T: serde::de::DeserializeOwned>(values: serde_json::Value) -> Result<T, Trouble> {
     serde_json::from_value(values).map_err(|error| {
-        let what = format!("a resource of PropelAuth in the Terraform file is not what was expected: {error}");
+        let why = in_words(&error.to_string());
+        let what = format!("a resource of PropelAuth in the Terraform file is not what was expected: {why}");
         Trouble::new(what, "write it with `terraform show -json`; docs/import.md says what it holds")
     })
 }
@@ -175,14 +201,16 @@ fn configured(
     order.extend(unordered);
     let role = |name: &String| {
         let role = &from.roles[name];
+        let description = role.description.as_deref().unwrap_or_default();
         ConfiguredRole {
             name: name.clone(),
-            description: role.description.clone().unwrap_or_default(),
+            description: fitting::description(description, &format!("role {name}"), misfits),
             internal: role.is_internal.unwrap_or_default(),
             manages: role.roles_can_manage.clone().filter(|_| multiple_roles).unwrap_or_default(),
             ..ConfiguredRole::default()
         }
     };
+    let roles: Vec<ConfiguredRole> = order.iter().map(role).collect();
     let mapping = |name: String, roles: &dyn Fn(&String) -> RoleInMapping| {
         let roles: Vec<(&String, RoleInMapping)> = order.iter().map(|name| (name, roles(name))).collect();
         let grants = |(name, role): &(&String, RoleInMapping)| ConfiguredGrants {
@@ -203,7 +231,7 @@ fn configured(
     overrides.sort_by(|one, other| one.name.cmp(&other.name));
     for it in &overrides {
         for name in it.roles.keys().filter(|name| !from.roles.contains_key(*name)) {
-            misfits.add("roles of an override that do not exist", format!("{name} in {}", it.name));
+            misfits.add("roles of an override that do not exist: not imported", format!("{name} in {}", it.name));
         }
         // A role that the override does not name is as in the default mapping.
         let overridden = |name: &String| {
@@ -212,7 +240,8 @@ fn configured(
         };
         role_mappings.push(mapping(it.name.clone(), &overridden));
     }
-    let mut permissions: Vec<ConfiguredPermission> = from.permissions.into_iter().flatten().map(permission).collect();
+    let mut permissions: Vec<ConfiguredPermission> =
+        from.permissions.into_iter().flatten().map(|it| permission(it, misfits)).collect();
     // Code that asks for PropelAuth's own permissions goes on working.
     permissions.extend(ABILITIES.iter().map(|(theirs, ours)| ConfiguredPermission {
         name: format!("propelauth::{theirs}"),
@@ -237,16 +266,17 @@ fn configured(
         default_owner_role: from.default_owner_role.clone(),
         default_role_mapping: default_mapping,
         permissions,
-        roles: order.iter().map(role).collect(),
+        roles,
         role_mappings,
         ..Configuration::default()
     }
 }
 
-fn permission(from: Permission) -> ConfiguredPermission {
+fn permission(from: Permission, misfits: &mut Misfits) -> ConfiguredPermission {
     let display_name = from.display_name.filter(|name| *name != from.name);
     let parts: Vec<String> = display_name.into_iter().chain(from.description).filter(|text| !text.is_empty()).collect();
-    ConfiguredPermission { name: from.name, description: parts.join(" "), ..ConfiguredPermission::default() }
+    let description = fitting::description(&parts.join(" "), &format!("permission {}", from.name), misfits);
+    ConfiguredPermission { name: from.name, description, ..ConfiguredPermission::default() }
 }
 
 /// A role in a role mapping.

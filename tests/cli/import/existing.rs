@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
@@ -16,13 +17,13 @@ use crate::operators::{Guarded, worked};
 use crate::run::{Server, both, output, rolecall};
 
 /// A server with the project `shop`: Admin is disabled in Default and enabled in Paid.
-struct Shop {
+pub struct Shop {
     folder: TempDir,
-    server: Server,
+    pub server: Server,
 }
 
 impl Shop {
-    fn start(structure: &str, args: &[&str]) -> Self {
+    pub fn start(structure: &str, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shop = Self { server: Server::start(folder.path(), args), folder };
         let document = format!(
@@ -37,13 +38,17 @@ impl Shop {
         shop
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
     /// Returns what an import prints. It must exit with 0.
     #[track_caller]
-    fn import(&self, args: &[&str]) -> String {
+    pub fn import(&self, args: &[&str]) -> String {
         let (code, says) = import(self.folder.path(), &self.server, &[args, &["--project", "shop"]].concat());
         assert_eq!(code, Some(0), "{says}");
         says
@@ -51,12 +56,12 @@ impl Shop {
 
     /// Imports rows of a CSV file.
     #[track_caller]
-    fn rows(&self, rows: &str, args: &[&str]) -> String {
+    pub fn rows(&self, rows: &str, args: &[&str]) -> String {
         self.write("a.csv", &format!("org_id,user_id,role,expires\n{rows}"));
         self.import(&[&["csv", "a.csv"], args].concat())
     }
 
-    fn members(&self, org: &str) -> Vec<String> {
+    pub fn members(&self, org: &str) -> Vec<String> {
         members(self.folder.path(), &self.server, "shop", org)
     }
 }
@@ -66,7 +71,7 @@ fn org(id: &str, name: &str, mapping: Option<&str>) -> Value {
 }
 
 #[track_caller]
-fn has(says: &str, parts: &[&str]) {
+pub fn has(says: &str, parts: &[&str]) {
     for part in parts {
         assert!(says.contains(part), "`{part}` is not in: {says}");
     }
@@ -79,7 +84,7 @@ fn members_are_judged_by_the_role_mapping_that_their_org_is_on() {
     shop.write("orgs.json", &orgs.to_string());
     shop.import(&["propelauth", "orgs.json", "--apply"]);
     let says = shop.rows("acme,ann,Admin,\nglobex,bob,Admin,\nglobex,cid,Member,\n", &["--apply"]);
-    has(&says, &["disabled in the role mapping of the org: not imported: Admin of bob in globex", "and 2 members"]);
+    has(&says, &["disabled in the role mapping of the org: not imported (1): Admin of bob in globex", "and 2 members"]);
     assert!(!says.contains("Admin of ann"), "{says}");
     assert_eq!(shop.members("acme"), ["ann: Admin"]);
     assert_eq!(shop.members("globex"), ["cid: Member"]);
@@ -96,7 +101,7 @@ fn members_are_judged_by_the_role_mapping_that_their_org_is_on() {
     assert_eq!(plan["orgs"], json!({ "new": 0, "changed": 1, "present": 0 }), "{says}");
     has(&says, &["globex is on Default, not on Paid", "Admin of dan in globex"]);
     let says = shop.import(&["propelauth", "orgs.json", "users.json"]);
-    has(&says, &["Everything is imported already"]);
+    has(&says, &["Everything but the misfits is imported already"]);
 }
 
 #[test]
@@ -105,18 +110,27 @@ fn b3_an_import_takes_no_org_its_last_owner() {
     shop.rows("acme,ann,Owner,\nglobex,bob,Owner,\n", &["--apply"]);
     let rows = "acme,ann,Member,\nacme,cid,Member,\nglobex,bob,Member,\nglobex,dan,Member,\n";
     let says = shop.rows(rows, &[]);
-    has(&says, &["the files do not name: taken away: Owner of ann in acme, Owner of bob in globex"]);
+    has(&says, &["the files do not name: --apply takes them away (2): Owner of ann in acme, Owner of bob in globex"]);
     let says = shop.rows(rows, &["--apply", "--report", "report"]);
     has(
         &says,
-        &["What the server refused", "members that the server refuses: not imported: ann in acme: ", "and 2 members"],
+        &[
+            "Misfits: refused by the server",
+            "the server refuses: not imported (2): ann in acme: 1 org",
+            "and 2 members",
+        ],
     );
+    // They keep the role, and there is no flag for more.
+    assert!(!says.contains("taken away") && !says.contains("allow_ownerless"), "{says}");
     assert_eq!(shop.members("acme"), ["ann: Owner", "cid: Member"]);
     assert_eq!(shop.members("globex"), ["bob: Owner", "dan: Member"]);
     let report = fs::read_to_string(shop.folder.path().join("report")).unwrap();
-    has(&report, &["taken away\tOwner of ann in acme\n", "not imported\tbob in globex: "]);
+    has(&report, &["not imported\tbob in globex: "]);
+    assert!(!report.contains("taken away"), "{report}");
     // With a new owner it is no last owner.
-    shop.rows("acme,ann,Member,\nacme,cid,Owner,\n", &["--apply"]);
+    let says = shop.rows("acme,ann,Member,\nacme,cid,Owner,\n", &["--apply", "--report", "taken"]);
+    has(&says, &["the files do not name: taken away (2): Owner of ann in acme, Member of cid in acme"]);
+    has(&fs::read_to_string(shop.folder.path().join("taken")).unwrap(), &["taken away\tOwner of ann in acme\n"]);
     assert_eq!(shop.members("acme"), ["ann: Member", "cid: Owner"]);
 }
 
@@ -126,8 +140,11 @@ fn of_a_role_with_several_expiries_the_last_is_used_and_too_many_roles_are_repor
     let rows = "acme,ann,Member,2998-01-31T12:00:00Z\nacme,ann,Member,2999-01-31T12:00:00Z\n\
                 acme,bob,Member,2999-01-31T12:00:00Z\nacme,bob,Member,\nacme,cid,Member,\nacme,cid,Owner,\n";
     let says = shop.rows(rows, &["--apply"]);
-    has(&says, &["2 roles with several expiries: the last one is used: Member of ann in acme, Member of bob in acme"]);
-    has(&says, &["members with more roles than the server allows: not imported: 2 roles of cid in acme"]);
+    has(
+        &says,
+        &["roles with several expiries: the last one is used (2): Member of ann in acme, Member of bob in acme"],
+    );
+    has(&says, &["members with more roles than the server allows: not imported (1): 2 roles of cid in acme"]);
     assert_eq!(shop.members("acme"), ["ann: Member until 2999-01-31T12:00:00Z", "bob: Member"]);
 }
 
@@ -138,9 +155,69 @@ async fn s5_the_id_of_a_deleted_org_does_not_stop_an_import() {
     let request = DeleteOrgRequest { project: "shop".into(), org_id: "acme".into(), ..Default::default() };
     OrgServiceClient::new(channel(&shop.server).await).delete_org(request).await.unwrap();
     let says = shop.rows("acme,ann,Owner,\nglobex,bob,Owner,\n", &["--apply"]);
-    has(&says, &["deleted and cannot be used again: not imported: acme", "refuses: not imported: ann in acme"]);
-    has(&says, &["Imported 1 orgs and 1 members"]);
+    has(&says, &["deleted and cannot be used again: not imported (1): acme", "refuses: not imported (1): ann in acme"]);
+    has(&says, &["Imported 1 org and 1 member into"]);
     assert_eq!(shop.members("globex"), ["bob: Owner"]);
+    // Without anything else it is an error.
+    shop.write("a.csv", "org_id,user_id,role\nacme,ann,Owner\n");
+    let (code, says) = import(shop.folder(), &shop.server, &["csv", "a.csv", "--project", "shop", "--apply"]);
+    assert_eq!(code, Some(1), "{says}");
+    has(&says, &["Imported 0 orgs and 0 members", "error: nothing in the files could be imported"]);
+}
+
+#[test]
+fn r3_files_may_use_earlier_names_of_roles_and_role_mappings() {
+    let shop = Shop::start("SINGLE_ROLE", &[]);
+    let orgs = json!({ "orgs": [org("acme", "Acme", Some("Paid"))] });
+    shop.write("orgs.json", &orgs.to_string());
+    shop.import(&["propelauth", "orgs.json", "--apply"]);
+    shop.rows("acme,ann,Admin,\n", &["--apply"]);
+    let document = "project: shop\ndefault_role: Member\ndefault_owner_role: Owner\n\
+                    roles: [{name: Owner}, {name: Administrator, renamed_from: Admin}, {name: Member}]\n\
+                    role_mappings: [{name: Default, default: true, disabled_roles: [Administrator]}, \
+                    {name: Gold, renamed_from: Paid}]\n";
+    shop.write("shop.yaml", document);
+    let args = ["apply", "shop.yaml", "--yes", "--server", &shop.server.address];
+    let applied = output(rolecall(shop.folder.path()).args(args));
+    assert_eq!(applied.status.code(), Some(0), "{}", both(&applied));
+
+    // The org that exists is on it, and a new one is put on it.
+    let orgs = json!({ "orgs": [org("acme", "Acme", Some("Paid")), org("globex", "Globex", Some("Paid"))] });
+    shop.write("orgs.json", &orgs.to_string());
+    let says = shop.import(&["propelauth", "orgs.json", "--apply"]);
+    assert!(says.contains("Imported 1 org and") && !says.contains("Misfits"), "{says}");
+    // The role is enabled in Gold only.
+    let says = shop.rows("acme,ann,Admin,\nglobex,bob,Admin,\nglobex,bob,Administrator,\n", &["--apply"]);
+    assert!(says.contains("and 1 member ") && !says.contains("Misfits"), "{says}");
+    assert_eq!(shop.members("globex"), ["bob: Administrator"]);
+    let says = shop.rows("acme,ann,Admin,\nglobex,bob,Admin,\nother,cid,Admin,\n", &["--json"]);
+    has(&says, &["disabled in the role mapping", "Administrator of cid in other", "\"present\": 2"]);
+}
+
+#[test]
+fn m3_a_member_keeps_a_role_that_is_disabled() {
+    let shop = Shop::start("MULTI_ROLE", &[]);
+    let orgs = json!({ "orgs": [org("acme", "Acme", Some("Paid"))] });
+    shop.write("orgs.json", &orgs.to_string());
+    shop.import(&["propelauth", "orgs.json", "--apply"]);
+    shop.rows("acme,ann,Admin,\n", &["--apply"]);
+    let args = [
+        "subscribe",
+        "acme",
+        "--to-default",
+        "--on-disabled",
+        "suspend",
+        "--project",
+        "shop",
+        "--server",
+        &shop.server.address,
+    ];
+    let moved = output(rolecall(shop.folder.path()).args(args));
+    assert_eq!(moved.status.code(), Some(0), "{}", both(&moved));
+    let says = shop.rows("acme,ann,Admin,\nacme,bob,Admin,\n", &[]);
+    has(&says, &["not imported (1): Admin of bob", "Everything but the misfits is imported already"]);
+    shop.rows("acme,ann,Admin,\nacme,ann,Member,\n", &["--apply"]);
+    assert_eq!(shop.members("acme"), ["ann: Admin, Member"]);
 }
 
 #[test]
@@ -173,6 +250,9 @@ fn a_plan_for_a_project_that_exists_shows_what_each_change_does_and_to_whom() {
     has(&says, &["This would affect 1 member"]);
     let plan: Value = serde_json::from_str(&run(&["--json"])).unwrap();
     assert_eq!(plan["configuration"]["impact"]["members"], 1, "{plan}");
+    let (code, says) =
+        import(folder.path(), &server, &["stytch", "policy", "members", "--project", "moved", "--environment", "live"]);
+    assert!(code == Some(2) && says.contains("`moved` is TEST, and --environment says LIVE"), "{says}");
     // A wrong file is no empty one.
     fs::write(folder.path().join("members"), r#"{"member": []}"#).unwrap();
     let (code, says) = import(folder.path(), &server, &["stytch", "policy", "members", "--project", "moved"]);

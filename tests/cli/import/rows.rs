@@ -31,7 +31,7 @@ fn a_csv_file_is_imported_and_continued() {
     let run = |more: &[&str]| import(folder.path(), &server, &[&["csv", "a.csv"], more].concat());
     file("org_id,user_id,role\nacme,ann,Owner\nacme,bob,Member\n");
     let (code, says) = run(&["--apply"]);
-    assert!(code == Some(0) && says.contains("Imported 1 orgs and 2 members"), "{says}");
+    assert!(code == Some(0) && says.contains("Imported 1 org and 2 members"), "{says}");
     // What is there stays, what is new is added, and what differs is set.
     file(
         "user_id,org_id,role,expires\nann,acme,Owner,\nbob,acme,Admin,\ncid,globex,Member,2999-01-31T12:00:00Z\n\
@@ -45,22 +45,20 @@ fn a_csv_file_is_imported_and_continued() {
     let (code, says) = run(&["--apply"]);
     assert_eq!(code, Some(0), "{says}");
     for misfit in
-        ["roles that have expired", "roles that do not exist: not imported: Nobody of eve", "Member + Owner of fay"]
+        ["roles that have expired", "roles that do not exist: not imported (1): Nobody of eve", "Member + Owner of fay"]
     {
         assert!(says.contains(misfit), "{misfit}\n{says}");
     }
     assert_eq!(members(folder.path(), &server, "default", "acme"), ["ann: Owner", "bob: Admin"]);
     assert_eq!(members(folder.path(), &server, "default", "globex"), ["cid: Member until 2999-01-31T12:00:00Z"]);
     let (code, says) = run(&["--apply"]);
+    assert!(code == Some(0) && says.contains("Everything but the misfits is imported already"), "{says}");
+    // The server keeps microseconds.
+    file("org_id,user_id,role,expires\nglobex,cid,Member,2999-12-31T12:00:00.123456789Z\n");
+    assert!(run(&["--apply"]).1.contains("0 orgs and 1 member "));
+    let (code, says) = run(&["--apply"]);
     assert!(code == Some(0) && says.contains("Everything is imported already"), "{says}");
-    for (text, why) in
-        [("a,b\n1,2\n", "org_id"), ("org_id,user_id,role,expires\na,b,Owner,soon\n", "`soon` is no time")]
-    {
-        file(text);
-        let (code, says) = run(&[]);
-        assert!(code == Some(2) && says.contains(why), "{says}");
-    }
-    file("org_id,user_id,role\n");
+    file("org_id,user_id,role\nacme,ann,Owner\n");
     let (code, says) = run(&["--project", "nowhere"]);
     assert!(code == Some(2) && says.contains("`nowhere` does not exist"), "{says}");
 }
@@ -90,9 +88,18 @@ fn tuples_of_openfga_are_imported_by_a_convention() {
         fs::write(folder.path().join(name), text).unwrap();
         let (code, says) = import(folder.path(), &server, &["openfga", name, "--relation", "owner=Owner", "--apply"]);
         assert_eq!(code, Some(0), "{says}");
-        assert_eq!(says.contains("Everything is imported already"), at > 0, "{says}");
-        assert_eq!(says.contains("1 tuples with a condition: user:cid Member organization:acme"), at < 2, "{says}");
-        assert_eq!(says.contains("2 tuples of groups, wildcards"), at < 2, "{says}");
+        assert_eq!(says.contains("Everything but the misfits is imported already"), at == 1, "{says}");
+        assert_eq!(says.contains("Everything is imported already"), at == 2, "{says}");
+        assert_eq!(
+            says.contains("tuples with a condition: not imported (1): user:cid Member organization:acme"),
+            at < 2,
+            "{says}"
+        );
+        assert_eq!(
+            says.contains("tuples of groups, wildcards and other types of users: not imported (2)"),
+            at < 2,
+            "{says}"
+        );
     }
     assert_eq!(members(folder.path(), &server, "default", "acme"), ["ann: Owner", "bob: Member"]);
     // More nodes than the reader of YAML allows by default.
@@ -100,7 +107,4 @@ fn tuples_of_openfga_are_imported_by_a_convention() {
     fs::write(folder.path().join("large.yaml"), (0..40_000).map(tuple).collect::<String>()).unwrap();
     let (code, says) = import(folder.path(), &server, &["openfga", "large.yaml", "--json"]);
     assert!(code == Some(0) && says.contains("\"new\": 40000"), "{says}");
-    fs::write(folder.path().join("broken"), "- user: 7\n  nothing: 8\n").unwrap();
-    let (code, says) = import(folder.path(), &server, &["openfga", "broken"]);
-    assert!(code == Some(2) && says.contains("`broken` is not what was expected"), "{says}");
 }
