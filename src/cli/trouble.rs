@@ -46,6 +46,14 @@ impl From<Trouble> for Failed {
 }
 
 impl Failed {
+    /// Returns what went wrong, whatever the exit code.
+    pub fn trouble(self) -> Trouble {
+        match self {
+            Self::Refused(trouble) | Self::Question(trouble) => trouble,
+            Self::Server(what) => Trouble::new(what, BUG),
+        }
+    }
+
     /// Prints the error, and returns the exit code.
     pub fn print(self) -> ExitCode {
         let red = anstyle::AnsiColor::Red.on_default().bold();

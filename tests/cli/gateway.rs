@@ -21,7 +21,7 @@ fn a_flag_of_a_gateway_that_cannot_be_used_is_named_before_anything_starts() {
     .unwrap();
     for (arguments, said) in [
         (["--envoy-config", "missing.yaml"], &["`missing.yaml`", "No such file"][..]),
-        (["--envoy-config", "broken.yaml"], &["`broken.yaml`", "rules", "2"]),
+        (["--envoy-config", "broken.yaml"], &["`broken.yaml`", "line 2"]),
         (["--envoy-config", "forgeable.yaml"], &["`rules[0]`", "write `trusted_header`"]),
         (["--authzen-actions", "missing.yaml"], &["`missing.yaml` of --authzen-actions", "No such file"]),
         (["--authzen-actions", "unused.yaml"], &["`unused.yaml` of --authzen-actions", "`actions[1]` is never used"]),

@@ -4,11 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
-use tonic::Code;
 
 use super::convert::{self, Options};
 use super::document::Document;
-use super::plan::{Choices, Plan, PlanFile, Shown, plan, refused};
+use super::plan::{Choices, Plan, PlanFile, Shown, is_answer, plan, refused};
 use crate::cli::client::{Client, ServerArgs};
 use crate::cli::table::plain;
 use crate::cli::trouble::{Failed, Trouble};
@@ -109,11 +108,7 @@ pub async fn apply(client: &Client, document: &Document, plan: Plan, reason: Str
         Err(trouble) => return Err(trouble.of_a_write(false).into()),
     };
     let trouble = refused(client, &status);
-    let is_refused = !matches!(
-        status.code(),
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss
-    );
-    Err(match is_refused {
+    Err(match is_answer(status.code()) {
         true if create => {
             let next = format!("{}; the project exists now and is empty: apply again with --prune", trouble.next);
             Trouble { next, ..trouble }.into()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tonic::Code;
 
 use super::convert::{self, Options};
 use super::document::Document;
@@ -112,7 +113,7 @@ pub async fn run(args: Args) -> Result<bool, Failed> {
     let document = convert::read(&args.file).map_err(refused)?;
     let client =
         Client::connect(args.client.for_project(&document.project).map_err(refused)?).await.map_err(refused)?;
-    let plan = plan(&client, &document, args.choices).await.map_err(refused)?;
+    let plan = plan(&client, &document, args.choices).await.map_err(|failed| refused(failed.trouble()))?;
     if let Some(path) = &args.output {
         let text = PlanFile::of(&plan, &document).map_err(refused)?;
         export::write(Some(path), &text).map_err(refused)?;
@@ -123,22 +124,22 @@ pub async fn run(args: Args) -> Result<bool, Failed> {
 }
 
 /// Compares a document with the server. Changes nothing.
-pub async fn plan(client: &Client, document: &Document, choices: Choices) -> Result<Plan, Trouble> {
+pub async fn plan(client: &Client, document: &Document, choices: Choices) -> Result<Plan, Failed> {
     let request = convert::request(document, choices.options)?;
     let mut service = ConfigurationServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
     let get = wire::GetConfigurationRequest { project: request.project.clone(), ..Default::default() };
     let present = match client.call(service.get_configuration(get)).await? {
         Ok(present) => present,
-        Err(status) if choices.create && may_be_missing(&status) => return created(client, document, request).await,
+        Err(status) if choices.create && may_be_missing(&status) => {
+            return Ok(created(client, document, request).await?);
+        }
         Err(status) => match ErrorReason::from_str_name(&reason(&status)) {
             Some(ErrorReason::ProjectNotFound) => {
                 let trouble = client.trouble(&status);
-                return Err(Trouble {
-                    next: "check `project` in the document, or create it with --create".into(),
-                    ..trouble
-                });
+                let next = "check `project` in the document, or create it with --create".into();
+                return Err(Trouble { next, ..trouble }.into());
             }
-            _ => return Err(client.trouble(&status)),
+            _ => return Err(client.trouble(&status).into()),
         },
     };
     let is = present.configuration.unwrap_or_default().environment();
@@ -146,12 +147,15 @@ pub async fn plan(client: &Client, document: &Document, choices: Choices) -> Res
         let is = is.as_str_name().trim_start_matches("ENVIRONMENT_");
         let what =
             format!("the project `{}` is {is}, and the document has another environment", plain(&document.project));
-        return Err(Trouble::new(what, "the environment of a project never changes; name another project"));
+        return Err(Trouble::new(what, "the environment of a project never changes; name another project").into());
     }
     let preview = ApplyConfigurationRequest { validate_only: true, etag: present.etag.clone(), ..request.clone() };
     let answer = match client.call(service.apply_configuration(preview)).await? {
         Ok(answer) => answer,
-        Err(status) => return Err(refused(client, &status)),
+        Err(status) => {
+            let trouble = refused(client, &status);
+            return Err(if is_answer(status.code()) { Failed::Refused(trouble) } else { trouble.into() });
+        }
     };
     Ok(Plan {
         request,
@@ -181,6 +185,12 @@ fn not_renamed(document: &Document, steps: &[ConfigurationStep]) -> Vec<NotRenam
         Some(NotRenamed { object, renamed_from })
     })
     .collect()
+}
+
+/// Returns true if the server has decided, so that asking again gives the same.
+pub fn is_answer(code: Code) -> bool {
+    use Code::{Cancelled, DataLoss, DeadlineExceeded, Internal, Unavailable, Unknown};
+    !matches!(code, Unavailable | DeadlineExceeded | Cancelled | Unknown | Internal | DataLoss)
 }
 
 /// Returns why a document is refused, and what to write into it.

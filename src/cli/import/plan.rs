@@ -183,7 +183,8 @@ async fn configuration(
         let configuration = Configuration { environment: assumed.into(), ..configuration.clone() };
         let document = convert::document(&client.project(), configuration);
         let choices = plan::Choices { create: true, ..plan::Choices::default() };
-        let planned = plan::plan(client, &document, choices).await.map_err(advice::of_configuration)?;
+        let planned = plan::plan(client, &document, choices).await;
+        let planned = planned.map_err(|failed| advice::of_configuration(failed.trouble()))?;
         return Ok(Some((document, planned)));
     }
     if exists {
