@@ -2,13 +2,13 @@
 //!
 //! `tests/architecture.rs` lists the modules and checks their imports.
 
+pub mod authzen;
 pub mod cli;
 pub mod clock;
 pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod grpc;
-pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod purger;

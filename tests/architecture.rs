@@ -29,7 +29,7 @@ const MODULES: [(&str, &[&str]); 19] = [
         "grpc",
         &["domain", "limits", "metrics", "trace", "yaml", "clock", "engine", "store", "wire", "writer", "replication"],
     ),
-    ("http", &["domain", "limits", "yaml", "wire", "grpc"]),
+    ("authzen", &["domain", "limits", "yaml", "wire", "grpc"]),
     ("sidecar", &["domain", "limits", "metrics", "trace", "engine", "wire", "replication", "grpc"]),
     (
         "server",
@@ -47,12 +47,12 @@ const MODULES: [(&str, &[&str]); 19] = [
             "replication",
             "purger",
             "grpc",
-            "http",
+            "authzen",
             "sidecar",
         ],
     ),
     // The commands that ask a running server are clients of the API.
-    ("cli", &["domain", "limits", "yaml", "clock", "wire", "grpc", "http", "demo", "sidecar", "server"]),
+    ("cli", &["domain", "limits", "yaml", "clock", "wire", "grpc", "authzen", "demo", "sidecar", "server"]),
 ];
 
 /// The layers of `domain`. A layer imports only itself and layers before it.
@@ -60,19 +60,19 @@ const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "imp
 
 /// An outside crate, and the modules that may use it.
 const OUTSIDE: [(&str, &[&str]); 30] = [
-    ("axum", &["http", "server"]),
+    ("axum", &["authzen", "server"]),
     ("envoy_types", &["grpc"]),
     ("serde_saphyr", &["yaml", "cli"]),
     ("opentelemetry", &["trace", "server"]),
     ("opentelemetry_otlp", &["server"]),
     ("opentelemetry_sdk", &["trace", "server"]),
     ("tracing_opentelemetry", &["trace", "server"]),
-    ("tonic", &["grpc", "http", "sidecar", "server", "cli"]),
+    ("tonic", &["grpc", "authzen", "sidecar", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
     ("tonic_prost", &["grpc", "server"]),
     ("tonic_reflection", &["grpc", "server"]),
-    ("tonic_types", &["grpc", "http", "sidecar", "server", "cli"]),
-    ("prost", &["wire", "replication", "grpc", "http", "sidecar", "server"]),
+    ("tonic_types", &["grpc", "authzen", "sidecar", "server", "cli"]),
+    ("prost", &["wire", "replication", "grpc", "authzen", "sidecar", "server"]),
     ("prost_types", &["wire", "grpc", "server"]),
     ("sea_orm", &["store"]),
     ("sea_orm_migration", &["store"]),

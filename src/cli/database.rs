@@ -10,7 +10,7 @@ const DEFAULT: &str = "sqlite://rolecall.db";
 #[derive(Args)]
 #[group(skip)]
 pub struct DatabaseArgs {
-    /// The database: `sqlite://FILE` (created if missing) or `postgres://USER@HOST/NAME`. [default: sqlite://rolecall.db]
+    /// The database: `sqlite://FILE` (`serve` creates it) or `postgres://USER@HOST/NAME`. [default: sqlite://rolecall.db]
     #[arg(long, env = "ROLECALL_DATABASE", value_name = "URL", hide_env_values = true)]
     database: Option<String>,
 

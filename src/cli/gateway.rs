@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Parser};
 
+use crate::authzen::Authzen;
+use crate::authzen::actions::Actions;
 use crate::domain::ProjectKey;
 use crate::grpc::services::envoy::Mapping;
-use crate::http::Authzen;
-use crate::http::actions::Actions;
 use crate::limits::GATEWAY_FILE_BYTES_MAX;
 use crate::server::{Gateways, Listen};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tonic::service::Routes;
 
 use super::Listen;
+use crate::authzen::Authzen;
 use crate::grpc::app::{App, Checks};
 use crate::grpc::services::envoy::{self, Mapping};
-use crate::http::Authzen;
 
 /// See the module. By default there are none.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ impl Gateways {
         app: Option<&Arc<App>>,
         tls: bool,
     ) -> (Routes, Routes) {
-        let http = crate::http::routes(checks.clone(), app.cloned(), self.authzen.clone(), tls);
+        let http = crate::authzen::routes(checks.clone(), app.cloned(), self.authzen.clone(), tls);
         let services = match &self.envoy {
             Some(mapping) => services.add_service(envoy::service(checks.clone(), mapping.clone())),
             None => services,

@@ -10,11 +10,11 @@ use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
 
 use super::tls::Tls;
 use super::{Bound, ConnectionLimits, Gateways, Listen, StartError, accept, bind, connection, descriptors, systemd};
+use crate::authzen;
 use crate::grpc::DESCRIPTORS;
 use crate::grpc::app::Checks;
 use crate::grpc::layers::calls::Budget;
 use crate::grpc::methods::{Methods, paths};
-use crate::http;
 use crate::limits::PROBE_BYTES_MAX;
 use crate::metrics::calls::CallMetrics;
 use crate::writer::Writer;
@@ -95,7 +95,7 @@ impl Listeners {
         let addresses = |bound: &[Bound]| bound.iter().map(Bound::address).collect();
         let (addresses, http_addresses): (Vec<Listen>, Vec<Listen>) =
             (addresses(&sockets.grpc), addresses(&sockets.http));
-        let calls = CallMetrics::new(checks.metrics.is_on(), paths()).with_http(http::paths());
+        let calls = CallMetrics::new(checks.metrics.is_on(), paths()).with_http(authzen::paths());
         let methods = Methods::new(checks.clone(), writer.clone(), routes);
         let shared = connection::Shared::new(methods, calls, tls, limits, stop.subscribe());
         let http_shared = shared.http(Methods::http(checks, writer, http_services));

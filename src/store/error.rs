@@ -54,7 +54,7 @@ pub enum StoreError {
     Snapshot(std::io::Error),
     #[error("the changes of revision {0} are not complete in the database; restore them from a backup")]
     Incomplete(i64),
-    #[error("the database failed: {0}; see its log and try again")]
+    #[error("the database failed: {0}; correct the cause and try again")]
     Database(#[from] DbErr),
 }
 

@@ -1,6 +1,6 @@
 //! AuthZEN: who may ask, and what evaluations answer.
 
-use rolecall::http::Authzen;
+use rolecall::authzen::Authzen;
 use rolecall::server::{Config, Gateways};
 use rolecall::wire::{self, ApiKeyScope, Environment};
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
-use rolecall::http::Authzen;
+use rolecall::authzen::Authzen;
 use rolecall::server::{Bootstrap, Config, ConnectionLimits, Gateways, Listen, OperatorConfig, Running, TlsFiles};
 use rolecall::wire;
 use serde_json::json;

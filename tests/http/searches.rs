@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rolecall::http::Authzen;
-use rolecall::http::actions::Actions;
+use rolecall::authzen::Authzen;
+use rolecall::authzen::actions::Actions;
 use rolecall::server::Gateways;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! AuthZEN's settings: the accepted types, the project and the description.
 
-use rolecall::http::Authzen;
+use rolecall::authzen::Authzen;
 use rolecall::server::Gateways;
 use rolecall::wire::Environment;
 use serde_json::json;

@@ -182,7 +182,7 @@ fn store(text: &mut Text, app: &App) {
     for (operation, name) in OPERATIONS {
         metric.histogram(&[("operation", name)], &metrics.of(operation).durations);
     }
-    let help = "Operations that the database did not do. Of reads only those count that could not begin.";
+    let help = "Operations that the database did not do. A read that fails after it began is not counted.";
     let mut metric = text.metric(Counter, "rolecall_database_errors_total", help);
     for (operation, name) in OPERATIONS {
         metric.value(&[("operation", name)], metrics.of(operation).errors.get() as f64);
