@@ -6,6 +6,7 @@ use rolecall::domain::model::id::{RoleId, RoleMappingId};
 use rolecall::domain::model::permission::BUILT_INS;
 use rolecall::domain::model::refusal::Refusal;
 use rolecall::domain::model::role_set::RoleSet;
+use rolecall::domain::rules::configuration::{Action, Object};
 use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::rules::org_domain::ShownDomain;
 use rolecall::domain::state::org::Org;
@@ -38,7 +39,14 @@ pub fn model_of(state: &State, users: &[&str]) -> Model {
 pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::ApiKey(_) => panic!("random histories have no keys"),
-        Outcome::Configuration(_) => panic!("random histories apply no configurations"),
+        Outcome::Configuration(applied) => {
+            let steps = applied.steps.iter().filter(|step| step.action != Action::Update);
+            let shown = |object: &Object| format!("{:?} {}", object.noun, object.name);
+            Answer::Configuration {
+                steps: steps.map(|step| format!("{:?} {}", step.action, shown(&step.object))).collect(),
+                unmanaged: applied.unmanaged.iter().map(shown).collect(),
+            }
+        }
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
         Outcome::RolesCreated(created) => Answer::RolesCreated(*created),
@@ -303,7 +311,7 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
 }
 
 /// Returns the description, or `TEMPLATE_TEXT` if the template set it.
-fn described(description: &str) -> &str {
+pub fn described(description: &str) -> &str {
     let built_in = BUILT_INS.iter().any(|(_, text)| *text == description);
     if built_in || TEMPLATE.contains(&description) { TEMPLATE_TEXT } else { description }
 }

@@ -33,16 +33,19 @@ pub fn apply(draft: &mut Draft<'_>, command: &ApplyConfiguration) -> Result<Outc
         return Err(Refusal::EtagMismatch { now });
     }
     let wanted = Names::of(command);
+    deletions::check(command, &wanted)?;
+    // Each entry is an object of its own. Too many are refused before anything is done for them.
+    check_limits(draft, &Counts::of(&before), &wanted.counts())?;
     let claimed = Claimed {
         permissions: claims(&before, &wanted.permissions),
         roles: claims(&before, &wanted.roles),
         role_mappings: claims(&before, &wanted.role_mappings),
     };
-    deletions::check(command, &wanted)?;
     draft.defer_limits();
     steps(draft, command, &wanted, &claimed)?;
     let after = draft.project(&command.project)?;
-    check_limits(draft, &before, &after)?;
+    draft.check_limits_again();
+    check_limits(draft, &Counts::of(&before), &Counts::of(&after))?;
     if !command.allow_ownerless {
         check_owners_kept(&before, &after, draft.now())?;
     }
@@ -81,6 +84,16 @@ impl<'a> Names<'a> {
             permissions: command.permissions.iter().map(|wanted| &wanted.names).collect(),
             roles: command.roles.iter().map(|wanted| &wanted.names).collect(),
             role_mappings: command.role_mappings.iter().map(|wanted| &wanted.names).collect(),
+        }
+    }
+
+    /// Counts the entries.
+    fn counts(&self) -> Counts {
+        Counts {
+            permissions: self.permissions.len(),
+            roles: self.roles.len(),
+            role_mappings: self.role_mappings.len(),
+            ..Counts::default()
         }
     }
 
@@ -225,24 +238,39 @@ fn step(draft: &mut Draft<'_>, command: Command) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses more objects than a limit, if there are more than before (P7).
-fn check_limits(draft: &mut Draft<'_>, before: &Project, after: &Project) -> Result<(), Refusal> {
-    draft.check_limits_again();
-    let limits = *draft.limits();
-    let pairs = |project: &Project| project.roles.entries().map(|(_, role)| role.manages.len()).sum::<usize>();
-    let counts = |project: &Project| {
-        [
-            ("permissions", limits.permissions, project.permissions.len()),
-            ("roles", limits.roles, project.roles.len()),
-            ("role_mappings", limits.role_mappings, project.role_mappings.len()),
-            ("grants", limits.grants, project.grants as usize),
-            ("managed_roles", limits.managed_roles, pairs(project)),
-        ]
-    };
-    for ((limit, max, count), (_, _, was)) in counts(after).into_iter().zip(counts(before)) {
-        if count > was {
-            draft.check_limit(limit, max, count)?;
+/// The numbers of what a project has that have a limit (P7).
+#[derive(Default)]
+struct Counts {
+    permissions: usize,
+    roles: usize,
+    role_mappings: usize,
+    grants: usize,
+    managed_roles: usize,
+}
+
+impl Counts {
+    fn of(project: &Project) -> Self {
+        Self {
+            permissions: project.permissions.len(),
+            roles: project.roles.len(),
+            role_mappings: project.role_mappings.len(),
+            grants: project.grants as usize,
+            managed_roles: project.roles.entries().map(|(_, role)| role.manages.len()).sum(),
         }
     }
-    Ok(())
+}
+
+/// Refuses numbers above their limits, if they are higher than before (P7). A project may have more since before its limits were
+/// lowered.
+fn check_limits(draft: &Draft<'_>, before: &Counts, after: &Counts) -> Result<(), Refusal> {
+    let limits = draft.limits();
+    let numbers = [
+        ("permissions", limits.permissions, before.permissions, after.permissions),
+        ("roles", limits.roles, before.roles, after.roles),
+        ("role_mappings", limits.role_mappings, before.role_mappings, after.role_mappings),
+        ("grants", limits.grants, before.grants, after.grants),
+        ("managed_roles", limits.managed_roles, before.managed_roles, after.managed_roles),
+    ];
+    let mut grown = numbers.into_iter().filter(|(_, _, was, is)| is > was);
+    grown.try_for_each(|(limit, max, _, is)| draft.check_limit(limit, max, is))
 }

@@ -132,6 +132,27 @@ fn p7_limits_count_in_the_end() {
 }
 
 #[test]
+fn p7_a_project_above_lowered_limits_can_be_configured_but_not_grow() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("A"), role("B")]);
+    configuration.role_mappings.push(mapping("Old", &["A", "B"]));
+    let state = apply(&state, &configuration, false).unwrap();
+    let limits = Limits { permissions: 1, roles: 1, role_mappings: 1, grants: 1, ..Limits::default() };
+    let result = |configuration: &wire::Configuration| {
+        let request = wire::ApplyConfigurationRequest { prune: true, ..request("shop", configuration) };
+        let command = Command::ApplyConfiguration(read(&request, &limits).expect("the request is well-formed"));
+        decided_within(&state, &command, Time(3), &limits).map(|decided| decided.next).map_err(|it| it.to_string())
+    };
+    configuration.roles[1].description = "Other".into();
+    configuration.roles[2] = role("C");
+    configuration.role_mappings[1].disabled_roles = vec!["A".into(), "C".into()];
+    assert_eq!(names_of(&result(&configuration).unwrap()), listed(&[("Owner", &[]), ("A", &[]), ("C", &[])]));
+    configuration.roles.push(role("D"));
+    let refused = result(&configuration).err().unwrap();
+    assert!(refused.starts_with("roles: 4 would be more than 1"), "{refused}");
+}
+
+#[test]
 fn r5_both_defaults_move_to_new_roles_and_the_old_ones_are_deleted_at_once() {
     let (state, mut configuration) = small();
     let state = with_org(&state, "", Some("ann"));

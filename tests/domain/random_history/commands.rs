@@ -13,7 +13,7 @@ use rolecall::domain::model::template::{B2B, EMPTY};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 
 use super::{MAPPINGS, PERMISSIONS, PROJECTS, ROLES, USERS};
-use crate::placeholders::{ALL_OTHERS, EMAILS, FRESH, STALE};
+use crate::placeholders::{ALL_OTHERS, EMAILS, FRESH, STALE, random_configuration};
 
 pub fn command() -> BoxedStrategy<Command> {
     prop_oneof![
@@ -26,6 +26,9 @@ pub fn command() -> BoxedStrategy<Command> {
         10 => of_users(),
         20 => of_domains(),
         30 => of_invitations(),
+        12 => (project(), etag(), any::<u64>())
+            .prop_map(|(project, etag, seed)| random_configuration(project, etag, seed))
+            .boxed(),
         3 => purge().boxed(),
         1 => project().prop_map(|project| Command::RemoveExpired(RemoveExpired { project })).boxed(),
     ]
