@@ -19,7 +19,7 @@ pub fn random_request(
     let key = project.record.key.to_string();
     let request = wire::ApplyConfigurationRequest { project: key, ..Default::default() };
     let mut change = Change { wanted: wire::configuration::configuration(project), request, names, below };
-    for _ in 0..change.below(5) {
+    for _ in 0..change.below(6) {
         change.make_one();
     }
     let has_strategy = change.below(4) > 0;
@@ -179,7 +179,7 @@ impl Change<'_> {
                 }
                 Some(())
             }
-            27 => {
+            27 if self.below(2) == 0 => {
                 let is_single = self.wanted.role_structure() == RoleStructure::SingleRole;
                 let to = if is_single { RoleStructure::MultiRole } else { RoleStructure::SingleRole };
                 self.wanted.set_role_structure(to);
