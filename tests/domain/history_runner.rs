@@ -161,6 +161,8 @@ impl Comparison {
             // Reads do not show whether something was purged.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
+            // A configuration with two faults is refused for either.
+            (Err(_), Command::ApplyConfiguration(_), Err(is)) => (Err(*is), None),
             (Err(reason), ..) => (Err(reason), None),
         };
         prop_assert_eq!(&outcome.result, &should);

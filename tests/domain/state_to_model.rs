@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::model::id::{RoleId, RoleMappingId};
 use rolecall::domain::model::permission::BUILT_INS;
+use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::model::refusal::Refusal;
 use rolecall::domain::model::role_set::RoleSet;
-use rolecall::domain::rules::configuration::{Action, Object};
+use rolecall::domain::rules::configuration::{Object, Step};
 use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::rules::org_domain::ShownDomain;
 use rolecall::domain::state::org::Org;
@@ -40,10 +41,13 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::ApiKey(_) => panic!("random histories have no keys"),
         Outcome::Configuration(applied) => {
-            let steps = applied.steps.iter().filter(|step| step.action != Action::Update);
             let shown = |object: &Object| format!("{:?} {}", object.noun, object.name);
+            let step = |step: &Step| match step.object.noun {
+                Noun::Project => format!("{:?} Project", step.action),
+                _ => format!("{:?} {}", step.action, shown(&step.object)),
+            };
             Answer::Configuration {
-                steps: steps.map(|step| format!("{:?} {}", step.action, shown(&step.object))).collect(),
+                steps: applied.steps.iter().map(step).collect(),
                 unmanaged: applied.unmanaged.iter().map(shown).collect(),
             }
         }

@@ -201,7 +201,7 @@ impl Change<'_> {
         let (at, new) = (self.below(self.wanted.roles.len().max(1)), self.new_role());
         let role = self.wanted.roles.get_mut(at)?;
         let old = std::mem::replace(&mut role.name, new.clone());
-        role.renamed_from = old.clone();
+        (role.renamed_from, role.description) = (old.clone(), format!("{old} before"));
         let wanted = &mut self.wanted;
         let managed = wanted.roles.iter_mut().flat_map(|role| &mut role.manages);
         let mappings = wanted.role_mappings.iter_mut();
@@ -216,7 +216,7 @@ impl Change<'_> {
         let (at, new) = (self.below(self.wanted.permissions.len().max(1)), self.new_permission());
         let permission = self.wanted.permissions.get_mut(at)?;
         let old = std::mem::replace(&mut permission.name, new.clone());
-        permission.renamed_from = old.clone();
+        (permission.renamed_from, permission.description) = (old.clone(), format!("{old} before"));
         let rows = self.wanted.role_mappings.iter_mut().flat_map(|mapping| &mut mapping.grants);
         let granted = rows.flat_map(|row| &mut row.permissions).filter(|name| **name == old);
         granted.for_each(|name| *name = new.clone());

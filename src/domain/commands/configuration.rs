@@ -19,6 +19,7 @@ use crate::domain::commands::configuration::noun::Configured;
 use crate::domain::commands::decide::run;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::{Applied, Outcome};
+use crate::domain::commands::project::convert;
 use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::refusal::Refusal;
@@ -41,6 +42,7 @@ pub fn apply(draft: &mut Draft<'_>, command: &ApplyConfiguration) -> Result<Outc
         roles: claims(&before, &wanted.roles),
         role_mappings: claims(&before, &wanted.role_mappings),
     };
+    convert_to_multi(draft, &before, command, &claimed)?;
     draft.defer_limits();
     steps(draft, command, &wanted, &claimed)?;
     let after = draft.project(&command.project)?;
@@ -110,27 +112,29 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Converts a project to MULTI_ROLE, if the configuration says so. It also says whom its roles manage, and the other roles go on
+/// managing those below them, unless they are deleted.
+fn convert_to_multi(
+    draft: &mut Draft<'_>,
+    before: &Project,
+    command: &ApplyConfiguration,
+    claimed: &Claimed,
+) -> Result<(), Refusal> {
+    let to = RoleStructure::MultiRole;
+    if command.role_structure != Some(to) || before.record.role_structure == to {
+        return Ok(());
+    }
+    let named: BTreeSet<RoleId> = claimed.roles.iter().flatten().copied().collect();
+    convert::to_multi(draft, before, |role| !command.prune && !named.contains(&role))
+}
+
 fn steps(
     draft: &mut Draft<'_>,
     command: &ApplyConfiguration,
     wanted: &Names<'_>,
     claimed: &Claimed,
 ) -> Result<(), Refusal> {
-    let structure = command.role_structure;
-    let converts = |project: &Project, to| structure == Some(to) && project.record.role_structure != to;
-    let convert = |order| {
-        Command::ConvertRoleStructure(ConvertRoleStructure {
-            project: command.project.clone(),
-            etag: None,
-            to: structure.unwrap_or(RoleStructure::SingleRole),
-            order,
-            allow_ownerless: true,
-        })
-    };
     let key = &command.project;
-    if converts(&*draft.project(key)?, RoleStructure::MultiRole) {
-        step(draft, convert(Vec::new()))?;
-    }
     rename(draft, command, &wanted.permissions, &claimed.permissions)?;
     rename(draft, command, &wanted.roles, &claimed.roles)?;
     rename(draft, command, &wanted.role_mappings, &claimed.role_mappings)?;
@@ -148,13 +152,19 @@ fn steps(
     all(draft, command, wanted, contents::make_internal)?;
     let project = draft.project(key)?;
     let order = contents::role_order(&project, &wanted.roles);
-    if converts(&project, RoleStructure::SingleRole) {
-        drop(project);
-        step(draft, convert(order))?;
-    } else {
-        drop(project);
-        step(draft, contents::reorder(key, order))?;
-    }
+    let is = project.record.role_structure;
+    drop(project);
+    let to_single = command.role_structure.filter(|&to| to == RoleStructure::SingleRole && to != is);
+    step(
+        draft,
+        match to_single {
+            Some(to) => {
+                let (project, etag) = (key.clone(), None);
+                Command::ConvertRoleStructure(ConvertRoleStructure { project, etag, to, order, allow_ownerless: true })
+            }
+            None => contents::reorder(key, order),
+        },
+    )?;
     all(draft, command, wanted, contents::set_managed)?;
     alias::<PermissionId>(draft, command, &wanted.permissions)?;
     alias::<RoleId>(draft, command, &wanted.roles)?;

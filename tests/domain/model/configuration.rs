@@ -2,6 +2,7 @@
 //! operations of the model, in the order that `src/domain/commands/configuration.rs` describes.
 
 mod names;
+mod outcome;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use rolecall::domain::commands::command::configuration::ApplyConfiguration;
 use rolecall::domain::commands::command::*;
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::domain::{Reason, RoleName, Time};
+use rolecall::domain::{PermissionName, Reason, RoleMappingName, RoleName, Time};
 use rolecall::limits::Limits;
 
 pub use names::Renames;
 use names::{Entry, Meaning, Objects, entries, equal};
 use steps::{mapping_update, role_update};
 
-use super::{Answer, Details, Mapping, ProjectModel, TEMPLATE_TEXT, at_most, equal_ignoring_case, fresh};
+use super::{Answer, ProjectModel, TEMPLATE_TEXT, at_most, equal_ignoring_case, fresh};
 use crate::state_to_model::described;
 
 /// The objects of one noun, and what the entries mean.
@@ -105,8 +106,12 @@ impl ProjectModel {
 
         if self.structure == RoleStructure::SingleRole && command.role_structure == Some(RoleStructure::MultiRole) {
             (self.manages, self.structure) = (self.managed_by_order(), RoleStructure::MultiRole);
+            let named = &namings[1].1.objects;
+            self.manages.retain(|role, _| !command.prune && !named.iter().flatten().any(|name| name == role));
+            check_counts(before.counts(), self.counts(), limits)?;
         }
-        self.set_names(command, &namings)?;
+        let renames = self.renames(command);
+        self.set_names(command, &namings, &renames)?;
         self.create_new(command, &namings, created)?;
         self.describe(command, now)?;
         self.grant(command)?;
@@ -141,7 +146,7 @@ impl ProjectModel {
         if !command.allow_ownerless {
             self.require_owners(&before, now)?;
         }
-        Ok(self.configured(&before, &namings))
+        Ok(self.configured(&before, &namings, &renames))
     }
 
     /// Returns the numbers of permissions, roles, mappings, grants and managed pairs.
@@ -150,8 +155,12 @@ impl ProjectModel {
         [self.permissions.len(), self.roles.len(), self.mappings.len(), self.grant_count() as usize, pairs]
     }
 
-    fn set_names(&mut self, command: &ApplyConfiguration, namings: &[Naming; 3]) -> Result<(), Reason> {
-        let renames = self.renames(command);
+    fn set_names(
+        &mut self,
+        command: &ApplyConfiguration,
+        namings: &[Naming; 3],
+        renames: &Renames,
+    ) -> Result<(), Reason> {
         if renames.permissions.keys().any(|old| self.permissions[old].built_in_or_internal) {
             return Err(Reason::BuiltIn);
         }
@@ -167,7 +176,7 @@ impl ProjectModel {
             roles.ok_or(Reason::RoleAlreadyExists)?,
             mappings.ok_or(Reason::RoleMappingAlreadyExists)?,
         );
-        self.rename_all(&renames);
+        self.rename_all(renames);
         for (name, details) in &mut self.permissions {
             details.aliases = permissions[name].clone();
         }
@@ -183,19 +192,38 @@ impl ProjectModel {
     /// Creates what is new, without contents.
     fn create_new(&mut self, command: &ApplyConfiguration, namings: &[Naming; 3], created: Time) -> Result<(), Reason> {
         let [permissions, roles, mappings] = namings.each_ref().map(|(_, meaning)| meaning.new_names());
-        if permissions.iter().any(|name| name.starts_with("rolecall::")) {
-            return Err(Reason::ReservedName);
+        // Limits count in the end.
+        let (project, limits) = (command.project.clone(), &Limits::default());
+        let permission =
+            |name: &&str| NewPermission { name: PermissionName::stored(*name), description: String::new() };
+        let permissions = permissions.iter().map(permission).collect();
+        self.create_permissions(
+            &CreatePermissions { project: project.clone(), permissions, batch: true },
+            created,
+            limits,
+        )?;
+        let new = command.roles.iter().filter(|wanted| roles.contains(&wanted.names.name.as_str()));
+        let new = new.map(|wanted| NewRole {
+            name: wanted.names.name.clone(),
+            description: String::new(),
+            internal: wanted.internal,
+            disabled_in: vec![],
+            manages: vec![],
+            grants: vec![],
+        });
+        self.create_roles(&BatchCreateRoles { project: project.clone(), roles: new.collect() }, created, limits)?;
+        for name in mappings {
+            let create = CreateRoleMapping {
+                project: project.clone(),
+                name: RoleMappingName::stored(name),
+                description: String::new(),
+                duplicate_of: None,
+                edits: RoleMappingEdits::default(),
+                subscribe: vec![],
+                on_disabled: OnDisabled::Reject,
+            };
+            self.create_mapping(&create, created, created, limits)?;
         }
-        self.permissions.extend(permissions.iter().map(|name| (name.to_string(), Details::new("", false, created))));
-        for wanted in command.roles.iter().filter(|wanted| roles.contains(&wanted.names.name.as_str())) {
-            self.roles.push((wanted.names.name.to_string(), Details::new("", wanted.internal, created)));
-        }
-        let mapping = || Mapping {
-            details: Details::new("", false, created),
-            disabled: BTreeSet::new(),
-            grants: BTreeMap::new(),
-        };
-        self.mappings.extend(mappings.iter().map(|name| (name.to_string(), mapping())));
         Ok(())
     }
 
@@ -332,30 +360,6 @@ impl ProjectModel {
             }
         }
         Ok(())
-    }
-
-    fn configured(&self, before: &Self, namings: &[Naming; 3]) -> Answer {
-        let mut steps = BTreeSet::new();
-        let mut unmanaged = BTreeSet::new();
-        let present: [Vec<&String>; 3] = [
-            self.permissions.keys().collect(),
-            self.roles.iter().map(|(name, _)| name).collect(),
-            self.mappings.keys().collect(),
-        ];
-        let built_in = |name: &String| before.permissions.get(name).is_some_and(|it| it.built_in_or_internal);
-        for ((noun, present), (objects, meaning)) in
-            ["Permission", "Role", "RoleMapping"].into_iter().zip(present).zip(namings)
-        {
-            steps.extend(meaning.new_names().into_iter().map(|name| format!("Create {noun} {name}")));
-            let renames = meaning.renames();
-            let deleted = objects.keys().filter(|old| !present.contains(&renames.get(*old).unwrap_or(old)));
-            steps.extend(deleted.map(|name| format!("Delete {noun} {name}")));
-            let is_named = |name: &String| meaning.entries.iter().any(|entry: &Entry| entry.name == *name);
-            let others =
-                present.into_iter().filter(|name| !is_named(name) && !(noun == "Permission" && built_in(name)));
-            unmanaged.extend(others.map(|name| format!("{noun} {name}")));
-        }
-        Answer::Configuration { steps, unmanaged }
     }
 }
 

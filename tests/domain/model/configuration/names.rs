@@ -27,7 +27,7 @@ pub struct Renames {
 pub struct Meaning {
     pub entries: Vec<Entry>,
     /// The present name of the object of each entry. `None` for a new one.
-    objects: Vec<Option<String>>,
+    pub objects: Vec<Option<String>>,
 }
 
 pub fn entries<'a, N: ToString + 'a>(wanted: impl Iterator<Item = &'a WantedNames<N>>) -> Vec<Entry> {
@@ -91,7 +91,8 @@ impl Meaning {
         new.map(|(entry, _)| entry.name.as_str()).collect()
     }
 
-    /// Returns the aliases that each object keeps or gets by a rename, by its new name. Refuses a name that another object has.
+    /// Returns the aliases that each object keeps or gets by a rename, by its new name. `None` if another object has
+    /// a new name.
     pub fn names(&self, objects: &Objects, prune: bool, same: fn(&str, &str) -> bool) -> Option<Objects> {
         let mut after = Objects::new();
         for (old, aliases) in objects {
@@ -115,11 +116,9 @@ impl Meaning {
             }
             after.insert(name.clone(), kept);
         }
-        let changed = self.entries.iter().zip(&self.objects).filter(|(it, object)| object.as_ref() != Some(&it.name));
-        for (entry, _) in changed {
+        for (entry, _) in self.pairs().filter(|(entry, old)| entry.name != **old) {
             let others = after.iter().filter(|(name, _)| **name != entry.name);
-            let mut names = others.flat_map(|(name, aliases)| aliases.iter().chain([name]));
-            if names.any(|name| same(name, &entry.name)) {
+            if others.flat_map(|(name, aliases)| aliases.iter().chain([name])).any(|name| same(name, &entry.name)) {
                 return None;
             }
         }
