@@ -269,3 +269,59 @@ fn r3_a_role_is_deleted_by_its_old_name_too() {
     configuration.roles.pop();
     assert_eq!(delete(&configuration), 1);
 }
+
+#[test]
+fn r9_the_impact_names_a_role_as_it_is_called_afterwards() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("Clerk"), role("Gone")]);
+    let state = with_org(&apply(&state, &configuration, false).unwrap(), "", None);
+    let state = with_member(&state, "ann", "Gone");
+    configuration.roles.truncate(1);
+    configuration.roles.push(renamed("Clerk", "Accountant"));
+    let deleted_roles = vec![wire::DeletedRole { name: "Gone".into(), replacement: "Accountant".into() }];
+    let request = wire::ApplyConfigurationRequest { deleted_roles, ..request("shop", &configuration) };
+    let impact = decided(&state, &command(&request), Time(3)).unwrap().impact;
+    let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.removed)).collect();
+    assert_eq!(roles, [("Accountant", 1, 0), ("Gone", 0, 1)]);
+    assert_eq!(impact.sample[0].roles_given, [RoleName::stored("Accountant")]);
+}
+
+#[test]
+fn r9_a_conversion_loses_no_management_of_a_role_that_is_deleted_with_it() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("Clerk"), role("Gone")]);
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles.pop();
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    let request = wire::ApplyConfigurationRequest { prune: true, ..request("shop", &configuration) };
+    let lost = &decided(&state, &command(&request), Time(3)).unwrap().impact.manages_lost;
+    let lost: Vec<_> = lost.first.iter().map(|(role, other)| (role.as_str(), other.as_str())).collect();
+    assert_eq!(lost, [("Owner", "Owner"), ("Owner", "Clerk")]);
+}
+
+#[test]
+fn m9_a_conversion_to_multi_role_changes_no_role_that_manages_none() {
+    let (state, mut configuration) = small();
+    configuration.roles.push(role("Clerk"));
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    let decided = decided(&state, &command(&request("shop", &configuration)), Time(3)).unwrap();
+    assert!(!decided.changes.iter().any(|change| matches!(change, Change::Role(_))), "{:?}", decided.changes);
+}
+
+#[test]
+fn p7_a_conversion_of_too_many_unnamed_roles_is_refused() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend(["A", "B", "C"].map(role));
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles.truncate(1);
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    let result = |max, prune| {
+        let request = wire::ApplyConfigurationRequest { prune, ..request("shop", &configuration) };
+        let limits = Limits { managed_roles: max, ..Limits::default() };
+        decided_within(&state, &command(&request), Time(3), &limits).map(|_| ()).map_err(|refusal| refusal.reason())
+    };
+    // A manages B and C, and B manages C.
+    assert_eq!(result(2, false), Err(Reason::LimitExceeded));
+    assert_eq!([result(3, false), result(0, true)], [Ok(()), Ok(())]);
+}
