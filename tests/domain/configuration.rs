@@ -17,8 +17,8 @@ use rolecall::domain::model::refusal::Refusal;
 use rolecall::domain::model::template::EMPTY;
 use rolecall::domain::rules::configuration::configuration_etag;
 use rolecall::domain::{
-    Change, Command, Decided, OrgId, Outcome, Project, ProjectKey, Reason, RoleMappingName, RoleName, State, Terms, Time,
-    UserId, decide,
+    Change, Command, Decided, OrgId, Outcome, Project, ProjectKey, Reason, RoleMappingName, RoleName, State, Terms,
+    Time, UserId, decide,
 };
 use rolecall::grpc::configuration::command as read;
 use rolecall::limits::Limits;

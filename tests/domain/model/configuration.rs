@@ -366,6 +366,6 @@ impl ProjectModel {
 /// Refuses numbers above their limits, if they are higher than before (P7).
 fn check_counts(were: [usize; 5], are: [usize; 5], limits: &Limits) -> Result<(), Reason> {
     let max = [limits.permissions, limits.roles, limits.role_mappings, limits.grants, limits.managed_roles];
-    let grown = were.into_iter().zip(are).zip(max).filter(|((was, is), _)| is > was);
-    grown.map(|((_, is), max)| at_most(max, is)).collect()
+    let mut grown = were.into_iter().zip(are).zip(max).filter(|((was, is), _)| is > was);
+    grown.try_for_each(|((_, is), max)| at_most(max, is))
 }

@@ -263,6 +263,10 @@ impl ProjectModel {
                 };
                 report.at_least_lost = pairs(&report.at_least_lost);
                 report.manages_lost = pairs(&report.manages_lost);
+                for member in report.affected.values_mut() {
+                    let lost = member.permissions_lost.iter().map(|name| called(&permissions, name));
+                    member.permissions_lost = lost.collect();
+                }
                 let lost = report.grants_lost.iter().map(|(mapping, role, permission)| {
                     (called(&mappings, mapping), called(&roles, role), called(&permissions, permission))
                 });
