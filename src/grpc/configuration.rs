@@ -15,18 +15,12 @@ use crate::domain::{PermissionName, RoleMappingName, RoleName};
 use crate::limits::{ALIASES_MAX, DESCRIPTION_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, Limits};
 use crate::wire;
 
-/// Reads the request. The limits bound its lists: a project has no more objects.
+/// Reads the request. The domain decides how many objects a project may have (P7). A project whose limits were lowered has more,
+/// and its own configuration must be readable.
 pub fn command(request: &wire::ApplyConfigurationRequest, limits: &Limits) -> Result<ApplyConfiguration, Status> {
     let Some(wanted) = &request.configuration else {
         return Err(status::invalid("configuration", "must be set"));
     };
-    let max = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-    at_most("configuration.permissions", wanted.permissions.len(), max(limits.permissions))?;
-    at_most("configuration.roles", wanted.roles.len(), max(limits.roles))?;
-    at_most("configuration.role_mappings", wanted.role_mappings.len(), max(limits.role_mappings))?;
-    at_most("deleted_permissions", request.deleted_permissions.len(), max(limits.permissions))?;
-    at_most("deleted_roles", request.deleted_roles.len(), max(limits.roles))?;
-    at_most("deleted_role_mappings", request.deleted_role_mappings.len(), max(limits.role_mappings))?;
     let role_structure = match wire::RoleStructure::try_from(wanted.role_structure) {
         Ok(wire::RoleStructure::Unspecified) => None,
         Ok(wire::RoleStructure::SingleRole) => Some(RoleStructure::SingleRole),
@@ -46,7 +40,7 @@ pub fn command(request: &wire::ApplyConfigurationRequest, limits: &Limits) -> Re
             &wanted.default_role_mapping,
         )?,
         permissions: each("configuration.permissions", &wanted.permissions, permission)?,
-        roles: each("configuration.roles", &wanted.roles, |at, wanted| role(at, wanted, limits))?,
+        roles: each("configuration.roles", &wanted.roles, role)?,
         role_mappings: each("configuration.role_mappings", &wanted.role_mappings, |at, wanted| {
             role_mapping(at, wanted, limits)
         })?,
@@ -90,14 +84,12 @@ fn permission(at: &str, wanted: &wire::ConfiguredPermission) -> Result<WantedPer
     Ok(WantedPermission { names, description: description(at, &wanted.description)? })
 }
 
-fn role(at: &str, wanted: &wire::ConfiguredRole, limits: &Limits) -> Result<WantedRole, Status> {
-    let manages = format!("{at}.manages");
-    at_most(&manages, wanted.manages.len(), convert::roles_max(limits))?;
+fn role(at: &str, wanted: &wire::ConfiguredRole) -> Result<WantedRole, Status> {
     Ok(WantedRole {
         names: naming(at, (&*wanted.name, &*wanted.aliases, &*wanted.renamed_from), RoleName::parse)?,
         description: description(at, &wanted.description)?,
         internal: wanted.internal,
-        manages: names(&manages, &wanted.manages, RoleName::parse)?,
+        manages: names(&format!("{at}.manages"), &wanted.manages, RoleName::parse)?,
     })
 }
 
@@ -106,14 +98,11 @@ fn role_mapping(at: &str, wanted: &wire::ConfiguredRoleMapping, limits: &Limits)
         let role = convert::role(&format!("{at}.role"), &row.role)?;
         Ok((role, names(&format!("{at}.permissions"), &row.permissions, PermissionName::parse)?))
     };
-    let (disabled, rows) = (format!("{at}.disabled_roles"), format!("{at}.grants"));
-    at_most(&disabled, wanted.disabled_roles.len(), convert::roles_max(limits))?;
-    at_most(&rows, wanted.grants.len(), convert::roles_max(limits))?;
     Ok(WantedRoleMapping {
         names: naming(at, (&*wanted.name, &*wanted.aliases, &*wanted.renamed_from), RoleMappingName::parse)?,
         description: description(at, &wanted.description)?,
-        disabled_roles: names(&disabled, &wanted.disabled_roles, RoleName::parse)?,
-        grants: each(&rows, &wanted.grants, grants)?,
+        disabled_roles: names(&format!("{at}.disabled_roles"), &wanted.disabled_roles, RoleName::parse)?,
+        grants: each(&format!("{at}.grants"), &wanted.grants, grants)?,
         on_disabled: on_disabled_at(&format!("{at}.on_disabled"), wanted.on_disabled.as_ref(), limits)?,
     })
 }

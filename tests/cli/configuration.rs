@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::ask::refused_with;
 use crate::commands::{file, work};
-use crate::run::{Server, both, output, rolecall};
+use crate::run::{Server, both, output, rolecall, unconfigured};
 
 /// A server with the example of the demo, and a folder with its document.
 struct Shop {
@@ -37,6 +37,14 @@ impl Shop {
         let finished = self.output(args);
         assert_eq!(finished.status.code(), Some(code), "{args:?}: {}", both(&finished));
         String::from_utf8(finished.stdout).unwrap()
+    }
+
+    /// Runs `rolecall` with these arguments at a terminal, where somebody types a line. The tool `script` makes the terminal.
+    fn at_terminal(&self, args: &str, typed: &str) -> Output {
+        let rolecall = env!("CARGO_BIN_EXE_rolecall");
+        let line = format!("printf '{typed}\\n' | script -qec '{rolecall} {args}' /dev/null");
+        let mut bash = unconfigured(Command::new("bash"), self.folder.path());
+        output(bash.args(["-c", &line]).env("ROLECALL_SERVER", &self.server.address))
     }
 
     fn read(&self, name: &str) -> String {
@@ -115,6 +123,32 @@ fn a_document_is_applied_once_and_only_if_somebody_agrees() {
     shop.run(0, &["plan", "shop.yaml"]);
     let log = shop.run(0, &["log"]);
     assert!(log.contains("ApplyConfiguration"), "{log}");
+}
+
+#[test]
+fn at_a_terminal_a_document_is_applied_only_after_yes() {
+    if Command::new("script").arg("--version").output().is_err() {
+        // Debian always has it.
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "script not found, and CI=true");
+        return eprintln!("skipped: script not found");
+    }
+    let shop = Shop::start();
+    shop.edit("permissions:\n", "permissions:\n- reports.print\n");
+    for (typed, code, says) in
+        [("no", 1, "declined"), ("y", 1, "declined"), ("", 1, "declined"), ("yes", 0, "Applied.")]
+    {
+        // Nothing was applied yet.
+        shop.run(2, &["plan", "shop.yaml"]);
+        let finished = shop.at_terminal("apply shop.yaml", typed);
+        let shown = both(&finished);
+        assert_eq!(finished.status.code(), Some(code), "{typed}: {shown}");
+        let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("{text} is not shown: {shown}"));
+        assert!(at("reports.print") < at("Only `yes` goes on") && at("Only `yes` goes on") < at(says), "{shown}");
+    }
+    shop.run(0, &["plan", "shop.yaml"]);
+    // Nothing is left to ask for.
+    let again = both(&shop.at_terminal("apply shop.yaml", "no"));
+    assert!(again.contains("there is nothing to change") && !again.contains("goes on"), "{again}");
 }
 
 #[test]
@@ -256,6 +290,22 @@ fn the_schema_of_the_repository_is_the_one_of_the_code() {
     }
     let update = "run `UPDATE_DOCS=1 cargo test --test cli the_schema`";
     assert!(printed == file("docs/rolecall.schema.json"), "{update}");
+}
+
+#[test]
+fn the_constants_of_a_project_are_those_of_its_document() {
+    let shop = Shop::start();
+    for language in ["rust", "typescript", "go", "python"] {
+        let of_document = shop.run(0, &["gen", language, "--config", "shop.yaml"]);
+        assert!(
+            of_document.contains("from the project `default`") && of_document.contains("rolecall::can_invite"),
+            "{of_document}"
+        );
+        assert_eq!(shop.run(0, &["gen", language, "--project", "default"]), of_document);
+        assert_eq!(shop.run(0, &["gen", language]), of_document);
+    }
+    shop.refused(2, &["gen", "rust", "--project", "nowhere"], &["PROJECT_NOT_FOUND"]);
+    shop.run(2, &["gen", "rust", "--project", "default", "--config", "shop.yaml"]);
 }
 
 /// Names with everything that a language could stumble over.

@@ -130,7 +130,7 @@ pub fn rolecall(folder: &Path) -> Command {
 }
 
 /// Returns the command in a folder, without the variables that configure the binary.
-fn unconfigured(mut command: Command, folder: &Path) -> Command {
+pub fn unconfigured(mut command: Command, folder: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         if ["ROLECALL_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);

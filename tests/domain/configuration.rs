@@ -1,5 +1,5 @@
-//! Applying a configuration: from any project to any configuration, whole or not at all. Random histories leave this command
-//! out: what it must do is simpler to say of its result than step by step.
+//! Applying a configuration: from any project to any configuration, whole or not at all. The random histories
+//! (`histories.rs`) apply small changes and compare them with the model. Here the configurations are of other projects.
 
 mod examples;
 
@@ -17,8 +17,8 @@ use rolecall::domain::model::refusal::Refusal;
 use rolecall::domain::model::template::EMPTY;
 use rolecall::domain::rules::configuration::configuration_etag;
 use rolecall::domain::{
-    Command, Decided, OrgId, Outcome, Project, ProjectKey, Reason, RoleMappingName, RoleName, State, Terms, Time,
-    UserId, decide,
+    Change, Command, Decided, OrgId, Outcome, Project, ProjectKey, Reason, RoleMappingName, RoleName, State, Terms,
+    Time, UserId, decide,
 };
 use rolecall::grpc::configuration::command as read;
 use rolecall::limits::Limits;
@@ -276,7 +276,10 @@ proptest! {
         let key = existing_key(&state, key);
         let configuration = exported(project(&state, key));
         let request = wire::ApplyConfigurationRequest { prune, ..request(key, &configuration) };
-        let decided = decided(&state, &command(&request), now).expect("the configuration is valid");
+        // P7: whatever the limits are now.
+        let none = Limits { permissions: 0, roles: 0, role_mappings: 0, grants: 0, managed_roles: 0, ..Limits::default() };
+        let command = Command::ApplyConfiguration(read(&request, &none).expect("the request is well-formed"));
+        let decided = decided_within(&state, &command, now, &none).expect("the configuration is valid");
         prop_assert_eq!(decided.changes, vec![]);
         let Outcome::Configuration(applied) = &decided.outcome else { panic!("a configuration is applied") };
         prop_assert!(applied.steps.is_empty() && applied.unmanaged.is_empty(), "{:?}", applied);

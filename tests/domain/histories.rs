@@ -473,6 +473,8 @@ fn histories_reach_every_answer_and_refusal() {
         "RolesWouldBeDisabled",
         "LastOwner",
         "ConvertRoleStructure changed",
+        "ApplyConfiguration changed",
+        "ApplyConfiguration unchanged",
         "WrongRoleStructure",
         "AddMember by an acting user changed",
         "SetMemberRoles by an acting user changed",

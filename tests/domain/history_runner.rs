@@ -1,7 +1,7 @@
 //! Runs the steps of a history on the domain and on the model.
 
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use rolecall::domain::commands::command::Purge;
 use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
@@ -144,27 +144,37 @@ impl Comparison {
 
     /// Compares the results and the impacts of one step.
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
+        // The model knows the other placeholders.
+        let command = match &step.command {
+            Command::ApplyConfiguration(_) => &placeholders::fill(&self.runner.state, &step.command),
+            command => command,
+        };
+        self.compare(step, command).map_err(|failure| TestCaseError::fail(format!("{command:?}: {failure}")))
+    }
+
+    fn compare(&mut self, step: &Step, command: &Command) -> TestCaseResult {
         let was = self.runner.state.clone();
         let outcome = self.runner.run(step);
         let options = CallOptions { commit_time: Some(outcome.commit_time), ..call_options(step) };
-        let should = self.model.after(&step.command, options, outcome.now, &self.runner.limits);
-        let (should, next) = match (should, &step.command, &outcome.result) {
+        let should = self.model.after(command, options, outcome.now, &self.runner.limits);
+        let (should, next) = match (should, command, &outcome.result) {
             // Reads do not show whether something was purged.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
+            // A configuration with two faults is refused for either.
+            (Err(_), Command::ApplyConfiguration(_), Err(is)) => (Err(*is), None),
             (Err(reason), ..) => (Err(reason), None),
         };
         prop_assert_eq!(&outcome.result, &should);
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
-        let Some(impact) =
-            outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_) | Command::RemoveExpired(_)))
+        let Some(impact) = outcome.impact.filter(|_| !matches!(command, Command::Purge(_) | Command::RemoveExpired(_)))
         else {
             return Ok(());
         };
-        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), outcome.now);
-        let project = project_of(&step.command);
-        let no_sample = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+        let report = before.report(command, &self.model, step.acting_user.is_some(), outcome.now);
+        let project = project_of(command);
+        let no_sample = step.acting_user.is_some() && matches!(command, Command::DeleteOrg(_));
         let after = &self.runner.state;
         impact_comparison::agree(
             &impact,

@@ -3,6 +3,9 @@
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "../support/random_configuration.rs"]
+mod random_configuration;
+
 mod affected;
 mod allocations;
 mod case_counts;

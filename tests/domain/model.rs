@@ -5,6 +5,7 @@
 //! words `fresh` and `stale`, and the role `*` in an order means all other roles (`placeholders.rs`).
 
 mod checks;
+mod configuration;
 mod conversion;
 mod delegation;
 mod domains;
@@ -153,19 +154,56 @@ pub enum Answer {
     RolesCreated(usize),
     RolesReordered,
     RoleMapping(String),
-    Org { org: String, display_name: String, metadata: String, mapping: String },
-    Subscription { org: String, mapping: String },
-    OrgsSubscribed { moved: usize, unchanged: usize },
-    Member { org: String, user: String, roles: Vec<ShownRole>, origin: Option<Origin> },
+    Org {
+        org: String,
+        display_name: String,
+        metadata: String,
+        mapping: String,
+    },
+    Subscription {
+        org: String,
+        mapping: String,
+    },
+    OrgsSubscribed {
+        moved: usize,
+        unchanged: usize,
+    },
+    Member {
+        org: String,
+        user: String,
+        roles: Vec<ShownRole>,
+        origin: Option<Origin>,
+    },
     Removed,
-    User { user: String, blocked: Option<Time> },
+    User {
+        user: String,
+        blocked: Option<Time>,
+    },
     Domains(BTreeMap<String, DomainModel>),
-    Invitation { email: String, invitation: InvitationModel },
+    Invitation {
+        email: String,
+        invitation: InvitationModel,
+    },
     Invitations(Vec<Result<(), Reason>>),
-    Provisioned { user: String, roles: Vec<ShownRole>, origin: Option<Origin>, skipped: BTreeSet<String> },
-    Tally { added: usize, set: usize, removed: usize, unchanged: usize },
+    Provisioned {
+        user: String,
+        roles: Vec<ShownRole>,
+        origin: Option<Origin>,
+        skipped: BTreeSet<String>,
+    },
+    Tally {
+        added: usize,
+        set: usize,
+        removed: usize,
+        unchanged: usize,
+    },
     Deleted(u64),
     Purged,
+    /// What is created and deleted, and what the configuration does not name.
+    Configuration {
+        steps: BTreeSet<String>,
+        unmanaged: BTreeSet<String>,
+    },
 }
 
 impl Model {
@@ -203,7 +241,7 @@ impl Model {
             Err(Reason::LimitExceeded) => execute(self.without_unused_role_sets(command))?,
             result => result?,
         };
-        next.drop_fallbacks_of_enabled_roles();
+        next.projects.values_mut().for_each(ProjectModel::drop_fallbacks_of_enabled_roles);
         if called.stale_digest {
             return Err(Reason::ImpactChanged);
         }
@@ -274,7 +312,9 @@ impl Model {
             ProvisionMember(command) => self.project(command.project.as_str())?.provision(command, now, limits),
             // tests/domain/workspace.rs has keys.
             CreateApiKey(_) | ArchiveApiKey(_) => panic!("random histories have no keys"),
-            ApplyConfiguration(_) => panic!("tests/domain/configuration.rs applies configurations"),
+            ApplyConfiguration(command) => {
+                self.project(command.project.as_str())?.configure(command, now, created, limits)
+            }
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }
@@ -313,18 +353,6 @@ impl Model {
                 Ok(Answer::Deleted(visible_members))
             }
             other => panic!("{other:?} takes no acting user"),
-        }
-    }
-
-    /// M7.d: removes the fallback roles of enabled roles.
-    fn drop_fallbacks_of_enabled_roles(&mut self) {
-        for project in self.projects.values_mut() {
-            for org_model in project.orgs.values_mut() {
-                let disabled = &project.mappings[&org_model.mapping].disabled;
-                for member in org_model.members.values_mut() {
-                    member.fallbacks.retain(|role, _| disabled.contains(role));
-                }
-            }
         }
     }
 

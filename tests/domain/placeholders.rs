@@ -3,11 +3,17 @@
 
 use std::sync::Arc;
 
+use rolecall::domain::commands::command::configuration::ApplyConfiguration;
 use rolecall::domain::model::email::EmailAddress;
 use rolecall::domain::model::etag::etag;
 use rolecall::domain::model::invitation::InvitationId;
+use rolecall::domain::rules::configuration::configuration_etag;
 use rolecall::domain::rules::role::role_order_etag;
-use rolecall::domain::{Command, OrgId, Project, ProjectKey, RoleName, State};
+use rolecall::domain::{Command, OrgId, Project, ProjectKey, RoleMappingName, RoleName, State};
+use rolecall::limits::Limits;
+
+use crate::random_configuration::{Names, random_request};
+use crate::random_history::{MAPPINGS, PERMISSIONS, ROLES};
 
 /// The current etag.
 pub const FRESH: &str = "fresh";
@@ -64,11 +70,53 @@ pub fn fill(state: &State, command: &Command) -> Command {
                 row.id = InvitationId(next + number as u128);
             }
         }
+        Command::ApplyConfiguration(apply) => {
+            if let Some(project) = project_of(&apply.project) {
+                let expected = std::mem::take(&mut apply.etag);
+                *apply = configuration(&project, apply);
+                // A stale etag stays as it is: it is no etag.
+                apply.etag = expected.map(|word| if word == FRESH { configuration_etag(&project) } else { word });
+            }
+        }
         Command::RevokeInvitation(revoke) => fill_id(&mut revoke.id, project_of(&revoke.project), &revoke.org_id),
         Command::AcceptInvitation(accept) => fill_id(&mut accept.id, project_of(&accept.project), &accept.org_id),
         _ => {}
     }
     command
+}
+
+/// Returns a command that [`fill`] replaces by a random change of the project's configuration.
+pub fn random_configuration(project: ProjectKey, etag: Option<String>, seed: u64) -> Command {
+    let role = || RoleName::stored(seed.to_string());
+    Command::ApplyConfiguration(ApplyConfiguration {
+        project,
+        etag,
+        display_name: None,
+        role_structure: None,
+        default_role: role(),
+        default_owner_role: role(),
+        default_role_mapping: RoleMappingName::stored("any"),
+        permissions: vec![],
+        roles: vec![],
+        role_mappings: vec![],
+        deleted_permissions: vec![],
+        deleted_roles: vec![],
+        deleted_role_mappings: vec![],
+        prune: false,
+        allow_ownerless: false,
+    })
+}
+
+fn configuration(project: &Project, placeholder: &ApplyConfiguration) -> ApplyConfiguration {
+    let mut random: u64 = placeholder.default_role.as_str().parse().expect("a seed");
+    // Knuth's generator. Its low bits are not random.
+    let mut below = |sides: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % sides
+    };
+    let names = Names { permissions: &PERMISSIONS, roles: &ROLES, role_mappings: &MAPPINGS };
+    let request = random_request(project, &names, &mut below);
+    rolecall::grpc::configuration::command(&request, &Limits::default()).expect("the request is well-formed")
 }
 
 /// Replaces the position of an address by the id of its pending invitation.

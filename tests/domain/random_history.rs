@@ -27,7 +27,7 @@ pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
 /// `rolecall::can_fly` is reserved and never exists.
 pub const PERMISSIONS: [&str; 6] = ["read", "Read", "write", "list", "rolecall::can_invite", "rolecall::can_fly"];
 pub const ROLES: [&str; 9] = ["Owner", "Admin", "Member", "Auditor", "Boss", "auditor", "Straße", "STRASSE", "Ghost"];
-const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold", "Nothing"];
+pub const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold", "Nothing"];
 
 /// Commands one after another. The clock may also go back.
 #[derive(Clone, Debug)]
@@ -107,7 +107,8 @@ fn alters_sets(command: &Command) -> bool {
         Command::DeleteRole(_)
         | Command::ConvertRoleStructure(_)
         | Command::DeleteOrg(_)
-        | Command::RemoveExpired(_) => true,
+        | Command::RemoveExpired(_)
+        | Command::ApplyConfiguration(_) => true,
         Command::CreateRoleMapping(command) => remaps(&command.on_disabled),
         Command::UpdateRoleMapping(command) => remaps(&command.on_disabled),
         Command::DeleteRoleMapping(command) => remaps(&command.on_disabled),

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::model::id::{RoleId, RoleMappingId};
 use rolecall::domain::model::permission::BUILT_INS;
+use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::model::refusal::Refusal;
 use rolecall::domain::model::role_set::RoleSet;
+use rolecall::domain::rules::configuration::{Object, Step};
 use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::rules::org_domain::ShownDomain;
 use rolecall::domain::state::org::Org;
@@ -38,7 +40,17 @@ pub fn model_of(state: &State, users: &[&str]) -> Model {
 pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::ApiKey(_) => panic!("random histories have no keys"),
-        Outcome::Configuration(_) => panic!("random histories apply no configurations"),
+        Outcome::Configuration(applied) => {
+            let shown = |object: &Object| format!("{:?} {}", object.noun, object.name);
+            let step = |step: &Step| match step.object.noun {
+                Noun::Project => format!("{:?} Project", step.action),
+                _ => format!("{:?} {}", step.action, shown(&step.object)),
+            };
+            Answer::Configuration {
+                steps: applied.steps.iter().map(step).collect(),
+                unmanaged: applied.unmanaged.iter().map(shown).collect(),
+            }
+        }
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
         Outcome::RolesCreated(created) => Answer::RolesCreated(*created),
@@ -303,7 +315,7 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
 }
 
 /// Returns the description, or `TEMPLATE_TEXT` if the template set it.
-fn described(description: &str) -> &str {
+pub fn described(description: &str) -> &str {
     let built_in = BUILT_INS.iter().any(|(_, text)| *text == description);
     if built_in || TEMPLATE.contains(&description) { TEMPLATE_TEXT } else { description }
 }

@@ -7,6 +7,9 @@
 #[path = "../support/database.rs"]
 mod support;
 
+#[path = "../support/random_configuration.rs"]
+mod random_configuration;
+
 /// The model of the rules and the random histories that are compared with it.
 #[allow(dead_code, unused_imports)]
 #[path = "../domain"]

@@ -6,6 +6,9 @@
 #[path = "../support/database.rs"]
 mod support;
 
+#[path = "../support/random_configuration.rs"]
+mod random_configuration;
+
 mod agreement;
 mod backup;
 mod cancelled;

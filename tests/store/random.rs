@@ -11,6 +11,8 @@ use rolecall::domain::model::id::RoleId;
 use rolecall::domain::model::invitation::InvitationId;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Command, OrgId};
+use rolecall::grpc::configuration;
+use rolecall::limits::Limits;
 use rolecall::wire::change::noun;
 
 use crate::agreement::{agrees, shows_members, shows_members_at, undoes};
@@ -21,6 +23,7 @@ use crate::desk::{
     subscribe, suspend, unblock_user, update_mapping, update_project, user, write_member,
 };
 use crate::on_both;
+use crate::random_configuration::{Names, random_request};
 use crate::support::TestDatabase;
 
 on_both! {
@@ -79,7 +82,8 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
     // A history in which nearly all commands are refused proves little.
     let rare: Vec<_> = accepted.iter().filter(|(_, count)| **count < 5).collect();
     assert!(changed[1..].iter().all(|count| *count >= 10), "hardly ever changed: {changed:?}");
-    assert!(accepted.len() >= 21 && rare.is_empty(), "hardly ever accepted: {rare:?} of {accepted:?}");
+    let configured = accepted.get("ApplyConfiguration").is_some_and(|&count| count >= 20);
+    assert!(accepted.len() >= 22 && rare.is_empty() && configured, "hardly ever accepted: {rare:?} of {accepted:?}");
 }
 
 /// The existing names of a project.
@@ -183,7 +187,7 @@ impl Dice {
         // Old names are dropped sometimes. Otherwise no name would be free after a while.
         let kept: Option<&[&str]> = if self.below(2) == 0 { Some(&[]) } else { None };
         let half = self.below(2) == 0;
-        let command = match self.below(104) {
+        let command = match self.below(110) {
             _ if present.roles.is_empty() => {
                 create_project(project, [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)])
             }
@@ -242,6 +246,7 @@ impl Dice {
                 return self.disabling(desk, project).unwrap_or_else(|| add(&org, USERS[0]));
             }
             60..=67 => self.invitation(desk, project, &org, &present),
+            68..=73 => return self.configuration(desk, project),
             _ => write_member(project, &org, self.of(&USERS), self.write(desk, &present)),
         };
         let on_disabled = match self.below(8) {
@@ -257,6 +262,14 @@ impl Dice {
             }
         };
         answering(command, on_disabled)
+    }
+
+    /// Applies a change of the configuration of an existing project.
+    fn configuration(&mut self, desk: &Desk, project: &str) -> Command {
+        let project = desk.state.project(&key(project)).expect("it has roles");
+        let names = Names { permissions: &PERMISSIONS[..4], roles: &ROLES, role_mappings: &MAPPINGS };
+        let request = random_request(project, &names, &mut |sides| self.below(sides));
+        Command::ApplyConfiguration(configuration::command(&request, &Limits::default()).unwrap())
     }
 
     /// Invites addresses, or accepts or revokes an invitation.

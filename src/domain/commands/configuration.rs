@@ -19,6 +19,7 @@ use crate::domain::commands::configuration::noun::Configured;
 use crate::domain::commands::decide::run;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::{Applied, Outcome};
+use crate::domain::commands::project::convert;
 use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::refusal::Refusal;
@@ -33,16 +34,20 @@ pub fn apply(draft: &mut Draft<'_>, command: &ApplyConfiguration) -> Result<Outc
         return Err(Refusal::EtagMismatch { now });
     }
     let wanted = Names::of(command);
+    deletions::check(command, &wanted)?;
+    // Each entry is an object of its own. Too many are refused before anything is done for them.
+    check_limits(draft, &Counts::of(&before), &wanted.counts())?;
     let claimed = Claimed {
         permissions: claims(&before, &wanted.permissions),
         roles: claims(&before, &wanted.roles),
         role_mappings: claims(&before, &wanted.role_mappings),
     };
-    deletions::check(command, &wanted)?;
+    convert_to_multi(draft, &before, command, &claimed)?;
     draft.defer_limits();
     steps(draft, command, &wanted, &claimed)?;
     let after = draft.project(&command.project)?;
-    check_limits(draft, &before, &after)?;
+    draft.check_limits_again();
+    check_limits(draft, &Counts::of(&before), &Counts::of(&after))?;
     if !command.allow_ownerless {
         check_owners_kept(&before, &after, draft.now())?;
     }
@@ -84,6 +89,16 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// Counts the entries.
+    fn counts(&self) -> Counts {
+        Counts {
+            permissions: self.permissions.len(),
+            roles: self.roles.len(),
+            role_mappings: self.role_mappings.len(),
+            ..Counts::default()
+        }
+    }
+
     /// Returns the objects with these names. Once the steps of naming and creating are done, these are all.
     fn existing(&self, project: &Project) -> Managed {
         fn ids<I: Configured>(project: &Project, wanted: &[&WantedNames<I::Name>]) -> BTreeSet<I> {
@@ -97,27 +112,29 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Converts a project to MULTI_ROLE, if the configuration says so. It also says whom its roles manage, and the other roles go on
+/// managing those below them, unless they are deleted.
+fn convert_to_multi(
+    draft: &mut Draft<'_>,
+    before: &Project,
+    command: &ApplyConfiguration,
+    claimed: &Claimed,
+) -> Result<(), Refusal> {
+    let to = RoleStructure::MultiRole;
+    if command.role_structure != Some(to) || before.record.role_structure == to {
+        return Ok(());
+    }
+    let named: BTreeSet<RoleId> = claimed.roles.iter().flatten().copied().collect();
+    convert::to_multi(draft, before, |role| !command.prune && !named.contains(&role))
+}
+
 fn steps(
     draft: &mut Draft<'_>,
     command: &ApplyConfiguration,
     wanted: &Names<'_>,
     claimed: &Claimed,
 ) -> Result<(), Refusal> {
-    let structure = command.role_structure;
-    let converts = |project: &Project, to| structure == Some(to) && project.record.role_structure != to;
-    let convert = |order| {
-        Command::ConvertRoleStructure(ConvertRoleStructure {
-            project: command.project.clone(),
-            etag: None,
-            to: structure.unwrap_or(RoleStructure::SingleRole),
-            order,
-            allow_ownerless: true,
-        })
-    };
     let key = &command.project;
-    if converts(&*draft.project(key)?, RoleStructure::MultiRole) {
-        step(draft, convert(Vec::new()))?;
-    }
     rename(draft, command, &wanted.permissions, &claimed.permissions)?;
     rename(draft, command, &wanted.roles, &claimed.roles)?;
     rename(draft, command, &wanted.role_mappings, &claimed.role_mappings)?;
@@ -135,13 +152,19 @@ fn steps(
     all(draft, command, wanted, contents::make_internal)?;
     let project = draft.project(key)?;
     let order = contents::role_order(&project, &wanted.roles);
-    if converts(&project, RoleStructure::SingleRole) {
-        drop(project);
-        step(draft, convert(order))?;
-    } else {
-        drop(project);
-        step(draft, contents::reorder(key, order))?;
-    }
+    let is = project.record.role_structure;
+    drop(project);
+    let to_single = command.role_structure.filter(|&to| to == RoleStructure::SingleRole && to != is);
+    step(
+        draft,
+        match to_single {
+            Some(to) => {
+                let (project, etag) = (key.clone(), None);
+                Command::ConvertRoleStructure(ConvertRoleStructure { project, etag, to, order, allow_ownerless: true })
+            }
+            None => contents::reorder(key, order),
+        },
+    )?;
     all(draft, command, wanted, contents::set_managed)?;
     alias::<PermissionId>(draft, command, &wanted.permissions)?;
     alias::<RoleId>(draft, command, &wanted.roles)?;
@@ -225,24 +248,39 @@ fn step(draft: &mut Draft<'_>, command: Command) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses more objects than a limit, if there are more than before (P7).
-fn check_limits(draft: &mut Draft<'_>, before: &Project, after: &Project) -> Result<(), Refusal> {
-    draft.check_limits_again();
-    let limits = *draft.limits();
-    let pairs = |project: &Project| project.roles.entries().map(|(_, role)| role.manages.len()).sum::<usize>();
-    let counts = |project: &Project| {
-        [
-            ("permissions", limits.permissions, project.permissions.len()),
-            ("roles", limits.roles, project.roles.len()),
-            ("role_mappings", limits.role_mappings, project.role_mappings.len()),
-            ("grants", limits.grants, project.grants as usize),
-            ("managed_roles", limits.managed_roles, pairs(project)),
-        ]
-    };
-    for ((limit, max, count), (_, _, was)) in counts(after).into_iter().zip(counts(before)) {
-        if count > was {
-            draft.check_limit(limit, max, count)?;
+/// The numbers of what a project has that have a limit (P7).
+#[derive(Default)]
+struct Counts {
+    permissions: usize,
+    roles: usize,
+    role_mappings: usize,
+    grants: usize,
+    managed_roles: usize,
+}
+
+impl Counts {
+    fn of(project: &Project) -> Self {
+        Self {
+            permissions: project.permissions.len(),
+            roles: project.roles.len(),
+            role_mappings: project.role_mappings.len(),
+            grants: project.grants as usize,
+            managed_roles: project.roles.entries().map(|(_, role)| role.manages.len()).sum(),
         }
     }
-    Ok(())
+}
+
+/// Refuses numbers above their limits, if they are higher than before (P7). A project may have more since before its limits were
+/// lowered.
+fn check_limits(draft: &Draft<'_>, before: &Counts, after: &Counts) -> Result<(), Refusal> {
+    let limits = draft.limits();
+    let numbers = [
+        ("permissions", limits.permissions, before.permissions, after.permissions),
+        ("roles", limits.roles, before.roles, after.roles),
+        ("role_mappings", limits.role_mappings, before.role_mappings, after.role_mappings),
+        ("grants", limits.grants, before.grants, after.grants),
+        ("managed_roles", limits.managed_roles, before.managed_roles, after.managed_roles),
+    ];
+    let mut grown = numbers.into_iter().filter(|(_, _, was, is)| is > was);
+    grown.try_for_each(|(limit, max, _, is)| draft.check_limit(limit, max, is))
 }

@@ -338,10 +338,10 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// Returns the name of a role that exists, or existed before.
+    /// Returns the name of a role after the write, or before it if the write deletes the role.
     fn name(&self, id: RoleId) -> RoleName {
         let of = |project: Option<&Project>| project?.roles.get(id).map(|role| role.name.clone());
-        of(self.sides.before).or(of(self.sides.after)).unwrap_or_else(|| RoleName::stored(""))
+        of(self.sides.after).or(of(self.sides.before)).unwrap_or_else(|| RoleName::stored(""))
     }
 }
 

@@ -123,11 +123,10 @@ pub fn manages_lost(sides: &Sides<'_>, scope: &Scope<'_>, marks: &mut Marks) -> 
         (RoleStructure::SingleRole, RoleStructure::SingleRole) => ranked(before, after, lose),
         (RoleStructure::SingleRole, RoleStructure::MultiRole) => {
             // Conversion is limited to `managed_roles` pairs, so this loop is bounded.
-            for &role in before.role_order.iter() {
-                for &other in before.role_order.iter() {
-                    if before.manages(role, other) && after.roles.get(role).is_some() && !after.manages(role, other) {
-                        lose(role, other);
-                    }
+            let kept: Vec<RoleId> = positions(before, after).into_iter().map(|(role, _)| role).collect();
+            for &role in &kept {
+                for &other in kept.iter().filter(|&&other| before.manages(role, other) && !after.manages(role, other)) {
+                    lose(role, other);
                 }
             }
         }

@@ -132,6 +132,27 @@ fn p7_limits_count_in_the_end() {
 }
 
 #[test]
+fn p7_a_project_above_lowered_limits_can_be_configured_but_not_grow() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("A"), role("B")]);
+    configuration.role_mappings.push(mapping("Old", &["A", "B"]));
+    let state = apply(&state, &configuration, false).unwrap();
+    let limits = Limits { permissions: 1, roles: 1, role_mappings: 1, grants: 1, ..Limits::default() };
+    let result = |configuration: &wire::Configuration| {
+        let request = wire::ApplyConfigurationRequest { prune: true, ..request("shop", configuration) };
+        let command = Command::ApplyConfiguration(read(&request, &limits).expect("the request is well-formed"));
+        decided_within(&state, &command, Time(3), &limits).map(|decided| decided.next).map_err(|it| it.to_string())
+    };
+    configuration.roles[1].description = "Other".into();
+    configuration.roles[2] = role("C");
+    configuration.role_mappings[1].disabled_roles = vec!["A".into(), "C".into()];
+    assert_eq!(names_of(&result(&configuration).unwrap()), listed(&[("Owner", &[]), ("A", &[]), ("C", &[])]));
+    configuration.roles.push(role("D"));
+    let refused = result(&configuration).err().unwrap();
+    assert!(refused.starts_with("roles: 4 would be more than 1"), "{refused}");
+}
+
+#[test]
 fn r5_both_defaults_move_to_new_roles_and_the_old_ones_are_deleted_at_once() {
     let (state, mut configuration) = small();
     let state = with_org(&state, "", Some("ann"));
@@ -247,4 +268,60 @@ fn r3_a_role_is_deleted_by_its_old_name_too() {
     assert_eq!(delete(&configuration), 2, "the configuration names the role");
     configuration.roles.pop();
     assert_eq!(delete(&configuration), 1);
+}
+
+#[test]
+fn r9_the_impact_names_a_role_as_it_is_called_afterwards() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("Clerk"), role("Gone")]);
+    let state = with_org(&apply(&state, &configuration, false).unwrap(), "", None);
+    let state = with_member(&state, "ann", "Gone");
+    configuration.roles.truncate(1);
+    configuration.roles.push(renamed("Clerk", "Accountant"));
+    let deleted_roles = vec![wire::DeletedRole { name: "Gone".into(), replacement: "Accountant".into() }];
+    let request = wire::ApplyConfigurationRequest { deleted_roles, ..request("shop", &configuration) };
+    let impact = decided(&state, &command(&request), Time(3)).unwrap().impact;
+    let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.removed)).collect();
+    assert_eq!(roles, [("Accountant", 1, 0), ("Gone", 0, 1)]);
+    assert_eq!(impact.sample[0].roles_given, [RoleName::stored("Accountant")]);
+}
+
+#[test]
+fn r9_a_conversion_loses_no_management_of_a_role_that_is_deleted_with_it() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("Clerk"), role("Gone")]);
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles.pop();
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    let request = wire::ApplyConfigurationRequest { prune: true, ..request("shop", &configuration) };
+    let lost = &decided(&state, &command(&request), Time(3)).unwrap().impact.manages_lost;
+    let lost: Vec<_> = lost.first.iter().map(|(role, other)| (role.as_str(), other.as_str())).collect();
+    assert_eq!(lost, [("Owner", "Owner"), ("Owner", "Clerk")]);
+}
+
+#[test]
+fn m9_a_conversion_to_multi_role_changes_no_role_that_manages_none() {
+    let (state, mut configuration) = small();
+    configuration.roles.push(role("Clerk"));
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    let decided = decided(&state, &command(&request("shop", &configuration)), Time(3)).unwrap();
+    assert!(!decided.changes.iter().any(|change| matches!(change, Change::Role(_))), "{:?}", decided.changes);
+}
+
+#[test]
+fn p7_a_conversion_of_too_many_unnamed_roles_is_refused() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend(["A", "B", "C"].map(role));
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles.truncate(1);
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    let result = |max, prune| {
+        let request = wire::ApplyConfigurationRequest { prune, ..request("shop", &configuration) };
+        let limits = Limits { managed_roles: max, ..Limits::default() };
+        decided_within(&state, &command(&request), Time(3), &limits).map(|_| ()).map_err(|refusal| refusal.reason())
+    };
+    // A manages B and C, and B manages C.
+    assert_eq!(result(2, false), Err(Reason::LimitExceeded));
+    assert_eq!([result(3, false), result(0, true)], [Ok(()), Ok(())]);
 }

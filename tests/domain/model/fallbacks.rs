@@ -55,6 +55,16 @@ enum Strategy {
 }
 
 impl ProjectModel {
+    /// M7.d: removes the fallback roles of enabled roles.
+    pub(super) fn drop_fallbacks_of_enabled_roles(&mut self) {
+        for org_model in self.orgs.values_mut() {
+            let disabled = &self.mappings[&org_model.mapping].disabled;
+            for member in org_model.members.values_mut() {
+                member.fallbacks.retain(|role, _| disabled.contains(role));
+            }
+        }
+    }
+
     /// Resolves the names of a strategy. Refuses roles that do not suit the resulting mapping.
     fn strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<Strategy, Reason> {
         let target = |name: &RoleName| {

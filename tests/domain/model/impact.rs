@@ -6,6 +6,7 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, Time};
 
+use super::configuration::Renames;
 use super::{InvitationModel, Member, Model, OrgModel, ProjectModel};
 
 /// The same data as `rolecall::domain::impact::report::Impact`, but with complete lists and all affected members.
@@ -227,6 +228,7 @@ impl ProjectModel {
                     }
                 }
             }
+            Command::ApplyConfiguration(command) => self.rename_all(&self.renames(command)),
             _ => {}
         }
     }
@@ -249,6 +251,25 @@ impl ProjectModel {
                 let called = |name: &String| if *name == new { old.clone() } else { name.clone() };
                 let lost =
                     report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
+                report.grants_lost = lost.collect();
+            }
+            Command::ApplyConfiguration(command) => {
+                let Renames { permissions, roles, mappings } = self.renames(command);
+                let called = |names: &BTreeMap<String, String>, new: &String| {
+                    names.iter().find(|(_, other)| *other == new).map_or(new, |(old, _)| old).clone()
+                };
+                let pairs = |all: &BTreeSet<(String, String)>| {
+                    all.iter().map(|(a, b)| (called(&roles, a), called(&roles, b))).collect()
+                };
+                report.at_least_lost = pairs(&report.at_least_lost);
+                report.manages_lost = pairs(&report.manages_lost);
+                for member in report.affected.values_mut() {
+                    let lost = member.permissions_lost.iter().map(|name| called(&permissions, name));
+                    member.permissions_lost = lost.collect();
+                }
+                let lost = report.grants_lost.iter().map(|(mapping, role, permission)| {
+                    (called(&mappings, mapping), called(&roles, role), called(&permissions, permission))
+                });
                 report.grants_lost = lost.collect();
             }
             _ => {}

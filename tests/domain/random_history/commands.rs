@@ -13,7 +13,7 @@ use rolecall::domain::model::template::{B2B, EMPTY};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 
 use super::{MAPPINGS, PERMISSIONS, PROJECTS, ROLES, USERS};
-use crate::placeholders::{ALL_OTHERS, EMAILS, FRESH, STALE};
+use crate::placeholders::{ALL_OTHERS, EMAILS, FRESH, STALE, random_configuration};
 
 pub fn command() -> BoxedStrategy<Command> {
     prop_oneof![
@@ -26,6 +26,9 @@ pub fn command() -> BoxedStrategy<Command> {
         10 => of_users(),
         20 => of_domains(),
         30 => of_invitations(),
+        6 => (project(), etag(), any::<u64>())
+            .prop_map(|(project, etag, seed)| random_configuration(project, etag, seed))
+            .boxed(),
         3 => purge().boxed(),
         1 => project().prop_map(|project| Command::RemoveExpired(RemoveExpired { project })).boxed(),
     ]
@@ -435,7 +438,9 @@ fn user() -> impl Strategy<Value = UserId> {
 }
 
 fn given_role() -> impl Strategy<Value = RoleAssignment> {
-    let expire_time = prop_oneof![3 => Just(None), 2 => (0i64..500).prop_map(|at| Some(Time(at)))];
+    // Some last longer than a history.
+    let time = prop_oneof![3 => 0i64..500, 1 => 0i64..3_000].prop_map(|at| Some(Time(at)));
+    let expire_time = prop_oneof![3 => Just(None), 2 => time];
     let permanent = prop_oneof![5 => Just(false), 1 => Just(true)];
     (role(), expire_time, permanent).prop_map(|(role, expire_time, permanent)| RoleAssignment {
         role,

@@ -1,6 +1,6 @@
 //! Finds which object of the project each entry of a configuration means. Renames are said, never guessed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::domain::commands::command::configuration::WantedNames;
 use crate::domain::commands::configuration::noun::Configured;
@@ -14,11 +14,7 @@ use crate::domain::state::project::Project;
 /// 3. Of the rest, an entry means the object that had its `renamed_from` or its name as a name before.
 pub fn claims<I: Configured>(project: &Project, wanted: &[&WantedNames<I::Name>]) -> Vec<Option<I>> {
     let mut claims = Claims { project, claimed: BTreeSet::new(), of: vec![None; wanted.len()] };
-    // A chain of renames frees one name after the other. Its entries may be in any order.
-    while claims.pass(wanted, |claims, names| {
-        let is_free = |name| claims.current(name).is_none_or(|id| claims.claimed.contains(&id));
-        names.renamed_from.as_ref().filter(|_| is_free(&names.name)).and_then(|from| claims.current(from))
-    }) {}
+    claims.renames(wanted);
     claims.pass(wanted, |claims, names| claims.current(&names.name));
     claims.pass(wanted, |claims, names| {
         let old = names.renamed_from.iter().chain([&names.name]);
@@ -40,21 +36,41 @@ impl<I: Configured> Claims<'_, I> {
         I::names(self.project, id).filter(|(now, _)| *now == name).map(|_| id)
     }
 
-    /// Claims for each entry without an object what `find` returns. Returns true if one was claimed.
-    fn pass(
-        &mut self,
-        wanted: &[&WantedNames<I::Name>],
-        find: impl Fn(&Self, &WantedNames<I::Name>) -> Option<I>,
-    ) -> bool {
-        let before = self.claimed.len();
-        for (at, names) in wanted.iter().enumerate() {
-            if self.of[at].is_some() {
-                continue;
+    /// Claims by 1. A chain of renames frees one name after the other, and its entries may be in any order.
+    fn renames(&mut self, wanted: &[&WantedNames<I::Name>]) {
+        let mut ready = VecDeque::new();
+        // Each waits until the object that has its name is claimed.
+        let mut waiting: BTreeMap<&I::Name, Vec<usize>> = BTreeMap::new();
+        for (at, names) in wanted.iter().enumerate().filter(|(_, names)| names.renamed_from.is_some()) {
+            match self.current(&names.name) {
+                Some(_) => waiting.entry(&names.name).or_default().push(at),
+                None => ready.push_back(at),
             }
-            let found = find(self, names).filter(|id| !self.claimed.contains(id));
-            self.claimed.extend(found);
-            self.of[at] = found;
         }
-        self.claimed.len() > before
+        while let Some(at) = ready.pop_front() {
+            let id = wanted[at].renamed_from.as_ref().and_then(|from| self.current(from));
+            let freed = id.filter(|id| self.claim(at, *id)).and_then(|id| I::names(self.project, id));
+            ready.extend(freed.and_then(|(name, _)| waiting.remove(name)).unwrap_or_default());
+        }
+    }
+
+    /// Claims for each entry without an object what `find` returns.
+    fn pass(&mut self, wanted: &[&WantedNames<I::Name>], find: impl Fn(&Self, &WantedNames<I::Name>) -> Option<I>) {
+        for (at, names) in wanted.iter().enumerate() {
+            if self.of[at].is_none()
+                && let Some(id) = find(self, names)
+            {
+                self.claim(at, id);
+            }
+        }
+    }
+
+    /// Claims an object for an entry. Returns false if another entry has it.
+    fn claim(&mut self, at: usize, id: I) -> bool {
+        let is_free = self.claimed.insert(id);
+        if is_free {
+            self.of[at] = Some(id);
+        }
+        is_free
     }
 }

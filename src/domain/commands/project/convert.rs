@@ -34,7 +34,7 @@ pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<
         return Err(Refusal::WrongRoleStructure { is, why: "there is nothing to convert", rule: "P5" });
     }
     match command.to {
-        RoleStructure::MultiRole => to_multi(draft, &project)?,
+        RoleStructure::MultiRole => to_multi(draft, &project, |_| true)?,
         RoleStructure::SingleRole => to_single(draft, &project, command)?,
     }
     let latest = draft.latest(&project)?;
@@ -51,14 +51,18 @@ fn set_structure(draft: &mut Draft<'_>, project: &Project, role_structure: RoleS
     Ok(())
 }
 
-/// Each role manages the roles that it managed by its position in the order.
-fn to_multi(draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
+/// Each role of `keeps` manages the roles that it managed by its position in the order. The others manage none.
+pub fn to_multi(draft: &mut Draft<'_>, project: &Project, keeps: impl Fn(RoleId) -> bool) -> Result<(), Refusal> {
     // The roles above a visible role manage it, and the highest also itself.
-    let above = project.role_order.iter().enumerate().filter(|&(_, &role)| project.is_visible(role)).map(|(at, _)| at);
-    let pairs = above.sum::<usize>() + usize::from(project.highest_visible().is_some());
+    let mut pairs = usize::from(project.highest_visible().is_some_and(&keeps));
+    let mut above = 0;
+    for &role in project.role_order.iter() {
+        pairs += if project.is_visible(role) { above } else { 0 };
+        above += usize::from(keeps(role));
+    }
     draft.check_limit("managed_roles", draft.limits().managed_roles, pairs)?;
     set_structure(draft, project, RoleStructure::MultiRole)?;
-    for &role in project.role_order.iter() {
+    for role in project.role_order.iter().copied().filter(|&role| keeps(role)) {
         let managed = project.role_order.iter().copied().filter(|&other| project.manages(role, other));
         let managed: BTreeSet<RoleId> = managed.collect();
         set_manages(draft, project, role, managed.into_iter().collect());
