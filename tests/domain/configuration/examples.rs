@@ -89,6 +89,9 @@ fn r3_a_swap_of_names_cannot_be_told_from_a_swap_that_is_done() {
     let after = apply(&state, &configuration, true).unwrap();
     assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("A", &[]), ("B", &[])]));
     assert_eq!(project(&after, "shop").role_order, project(&state, "shop").role_order);
+    // With another case it can be told, but each name is taken until the other role is renamed.
+    configuration.roles = vec![role("Owner"), renamed("B", "a"), renamed("A", "B")];
+    assert_eq!(apply(&state, &configuration, true).err().unwrap().reason(), Reason::RoleAlreadyExists);
 }
 
 #[test]

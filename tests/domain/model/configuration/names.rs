@@ -92,7 +92,7 @@ impl Meaning {
     }
 
     /// Returns the aliases that each object keeps or gets by a rename, by its new name. `None` if another object has
-    /// a new name.
+    /// a new name, or if objects swap their names: that can only be said of names that differ in case.
     pub fn names(&self, objects: &Objects, prune: bool, same: fn(&str, &str) -> bool) -> Option<Objects> {
         let mut after = Objects::new();
         for (old, aliases) in objects {
@@ -121,6 +121,12 @@ impl Meaning {
             if others.flat_map(|(name, aliases)| aliases.iter().chain([name])).any(|name| same(name, &entry.name)) {
                 return None;
             }
+        }
+        let mut waiting: Vec<_> = self.renames().into_iter().collect();
+        while !waiting.is_empty() {
+            let has = |old: &String, name: &String| waiting.iter().any(|(other, _)| other != old && same(other, name));
+            let free = waiting.iter().position(|(old, new)| !has(old, new))?;
+            waiting.remove(free);
         }
         Some(after)
     }
