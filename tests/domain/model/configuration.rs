@@ -274,13 +274,14 @@ impl ProjectModel {
             mapping.disabled.retain(|role| disabled.contains(role) || !Self::names_role(command, role));
             let mut rows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
             for (role, permissions) in &wanted.grants {
+                let row = rows.entry(self.role(role.as_str())?).or_default();
                 for permission in permissions {
-                    let permission = self.permission(permission.as_str())?;
-                    rows.entry(self.role(role.as_str())?).or_default().insert(permission);
+                    row.insert(self.permission(permission.as_str())?);
                 }
             }
             mapping.grants.retain(|role, _| !Self::names_role(command, role));
             mapping.grants.extend(rows);
+            mapping.grants.retain(|_, permissions| !permissions.is_empty());
         }
         // A default role is enabled everywhere, also in what is deleted later.
         let deleted = self.deleted_mappings(command);
