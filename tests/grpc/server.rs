@@ -24,7 +24,8 @@ use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceC
 use rolecall::grpc::generated::user_service_client::UserServiceClient;
 use rolecall::grpc::generated::watch_service_client::WatchServiceClient;
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, OperatorConfig, Running};
+use rolecall::server::{Config, Listen, OperatorConfig, Running, StartError};
+use rolecall::store::StoreError;
 use rolecall::wire;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -87,7 +88,16 @@ impl Server {
     }
 
     async fn run(config: Config, folder: Arc<TempDir>) -> Self {
-        let running = Running::start(config.clone()).await.unwrap();
+        let began = Instant::now();
+        let running = loop {
+            match Running::start(config.clone()).await {
+                // A program that another test starts has the files of this process, and so their locks, until it is executed.
+                Err(StartError::Store(StoreError::InUse(_))) if began.elapsed() < DRAIN => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
         let [Listen::Tcp(address), Listen::Unix(socket)] = &running.addresses[..] else {
             panic!("listens on {:?}", running.addresses)
         };
