@@ -25,7 +25,7 @@ mod tests {
     #[test]
     fn an_error_says_where_and_what_in_one_line_without_words_of_the_library() {
         for (text, said) in
-            [("a: 1\na: 2\n", "line 2"), ("a: 1\n---\na: 2\n", "line 3"), ("a: [1\n", "line 2"), ("a: x\n", "line 1")]
+            [("a: 1\na: 2\n", "line 2"), ("a: 1\n---\na: 2\n", "line 3"), ("a: [1\n", "line 1"), ("a: x\n", "line 1")]
         {
             let why = read::<BTreeMap<String, u8>>(text).unwrap_err();
             assert!(why.contains(said) && why.lines().count() == 1, "{why}");
