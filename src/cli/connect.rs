@@ -26,7 +26,7 @@ use tls::TlsArgs;
 const TLS_ALERT: u8 = 0x15;
 /// How often to ask whether the server is there, and how long to wait for its answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const START: &str = "start one with `rolecall serve`, or give the address of one that runs";
+const START: &str = "start one with `rolecall serve`, or give its address with --server";
 
 /// A server, and how to connect to it.
 #[derive(Clone)]

@@ -20,7 +20,14 @@ use crate::wire::GetServerInfoRequest;
 #[derive(Parser)]
 pub struct Args {
     /// The server: `HOST:PORT` or `unix:PATH`; of several, separated by commas, the first is asked.
-    #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', num_args = 1)]
+    #[arg(
+        long,
+        visible_alias = "server",
+        env = "ROLECALL_LISTEN",
+        default_value = "127.0.0.1:50051",
+        value_delimiter = ',',
+        num_args = 1
+    )]
     address: Vec<Listen>,
 
     /// The service to ask about, as in `rolecall.v1.CheckService`; empty for the server as a whole.

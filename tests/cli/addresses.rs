@@ -28,7 +28,7 @@ async fn a_draining_server_leaves_the_socket_of_the_next_one() {
     lock.close().await.unwrap();
     call.await.unwrap().expect("an answer");
     assert_eq!(first.wait().code(), Some(0), "{}", first.logs());
-    let asked = output(rolecall(folder.path()).args(["health", "--address", "unix:r.sock"]));
+    let asked = output(rolecall(folder.path()).args(["health", "--server", "unix:r.sock"]));
     assert_eq!(asked.status.code(), Some(0), "{}", both(&asked));
     second.stop();
     assert!(!folder.path().join("r.sock").exists());
