@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tonic::Status;
 
 use super::entities::Action;
-use super::search::FoundAction;
 use crate::domain::model::name::permission_name;
 use crate::limits::AUTHZEN_ACTIONS_MAX;
 use crate::yaml;
@@ -20,6 +19,14 @@ pub(super) type Place<'a> = (&'a str, usize);
 pub struct Actions {
     /// By the name of the action.
     rules: BTreeMap<String, Vec<Rule>>,
+}
+
+/// An action as searches show it.
+#[derive(Clone, Serialize)]
+pub(super) struct FoundAction {
+    pub name: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub properties: Map<String, Value>,
 }
 
 /// Actions with these properties, and maybe others, ask for the permission.

@@ -1,12 +1,11 @@
 //! Subject, resource and action search. They agree with evaluations. What is unknown has no results.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use super::Api;
-use super::actions::Place;
+use super::actions::{FoundAction, Place};
 use super::entities::{Page, Search, consistency, required};
 use crate::grpc::app::App;
 use crate::grpc::authz::authorize;
@@ -41,13 +40,6 @@ pub struct FoundEntity {
     #[serde(rename = "type")]
     kind: String,
     id: String,
-}
-
-#[derive(Clone, Serialize)]
-pub struct FoundAction {
-    pub name: String,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub properties: Map<String, Value>,
 }
 
 impl<T> Found<T> {

@@ -275,6 +275,8 @@ fn a_policy_test_needs_no_server_and_exits_with_its_result() {
     let says = both(&failed);
     assert!(says.contains("UNKNOWN_PERMISSION") && says.contains("1 of 1 tests failed"), "{says}");
     refused_with(2, &output(rolecall(folder.path()).args(["test", "shop.yaml"])), &["shop.yaml is no test"]);
+    shop.edit("- rolecall::can_invite\n", "- rolecall::can_invite\n    - reports.fly\n");
+    refused_with(2, &test("reports.fly"), &["`reports.fly` does not exist", "the document must list"]);
     fs::write(folder.path().join("none.yaml"), "configuration: shop.yaml\norgs: []\ntests: []\n").unwrap();
     refused_with(2, &output(rolecall(folder.path()).args(["test", "none.yaml"])), &["none.yaml has no tests"]);
 }

@@ -8,7 +8,9 @@ use crate::domain::collections::hash::HashKey;
 use crate::domain::commands::command::CreateProject;
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::template::EMPTY;
-use crate::domain::{Call, Command, Decided, Outcome, ProjectKey, Refusal, RoleName, State, Terms, Time, decide};
+use crate::domain::{
+    Call, Command, Decided, Outcome, ProjectKey, Reason, Refusal, RoleName, State, Terms, Time, decide,
+};
 use crate::grpc::configuration::command;
 use crate::limits::Limits;
 use crate::wire::{self, ApplyConfigurationRequest, ConfigurationStep};
@@ -67,9 +69,11 @@ pub fn run(state: &State, command: &Command, now: Time, limits: &Limits) -> Resu
     decide(state, command, &Terms::new(&call, now, limits))
 }
 
-/// Returns why a document is refused, with the rule.
+/// Returns why a document is refused, and what to do.
 pub fn refused(refusal: Refusal) -> Trouble {
-    let next =
-        format!("the document must be whole, as `rolecall export` writes it; rule {} of docs/rules.md", refusal.rule());
+    let next = match refusal.reason() {
+        Reason::PermissionNotFound | Reason::RoleNotFound => "the document must list all that it names".into(),
+        _ => format!("the rule is {} of docs/rules.md", refusal.rule()),
+    };
     Trouble::new(plain(&refusal.to_string()), next)
 }
